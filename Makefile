@@ -1,0 +1,68 @@
+# Everything a person does here starts with one of these targets; `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+MAKEFLAGS += --no-print-directory
+# The steps share the cores among themselves.
+.NOTPARALLEL:
+
+export ONCE DOCS ENGINE
+
+PREFIX ?= /usr/local
+SECONDS_OF_TORTURE ?= 600
+SECONDS_OF_FUZZING ?= 600
+
+.PHONY: help build run test bench torture fuzz lint tidy-check format format-check install clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## The program, at build/millrace
+	@tools/setup --for run
+	@tools/build release millrace
+
+run: ## The document pipeline (ONCE=1 ends by itself, DOCS=path reads your own documents)
+	@tools/setup --for run
+	@tools/build release millrace document_pipeline document_processor
+	@examples/document_pipeline/run
+
+test: ## Every check and test, as CI runs them; ends with one line "N passed, N failed"
+	@tools/setup --for test
+	@tools/test
+
+bench: bench-queue ## Every benchmark beside its peers
+
+bench-%: ## One benchmark beside its peers: bench-queue
+	@tools/setup --for bench
+	@tools/build release
+	@bench/run $*
+
+torture: build ## Kills producers, workers and the server at random for ten minutes
+	@tools/torture --seconds $(SECONDS_OF_TORTURE)
+
+fuzz: ## Every fuzzer for ten minutes
+	@tools/setup --for test
+	@tools/build fuzz
+	@tools/fuzz --build build/fuzz --seconds $(SECONDS_OF_FUZZING)
+
+lint: ## clang-tidy over every source
+	@tools/setup --for test
+	@tools/build dev
+	@tools/lint --all
+
+tidy-check: ## Our own style and layer rules
+	@tools/tidy
+
+format: ## Rewrites the C++ sources with clang-format
+	@tools/format
+
+format-check: ## Says which C++ sources clang-format would change
+	@tools/format --check
+
+install: build ## Installs the program, the library and its headers under PREFIX
+	@tools/build release
+	@cmake --install build/release --prefix $(PREFIX)
+
+clean: ## Removes everything that was built
+	@rm -rf build

@@ -1,0 +1,38 @@
+#include "commands.hpp"
+
+#include <array>
+#include <iterator>
+#include <utility>
+
+namespace millrace::cli {
+namespace {
+
+std::vector<command> collect() {
+  std::vector<command> all;
+  for (const auto part : {server_commands, job_commands, queue_commands, dead_letter_commands,
+                          cron_commands, backup_commands, program_commands}) {
+    for (command& one : part()) all.push_back(std::move(one));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::span<const command> all_commands() {
+  static const std::vector<command> all = collect();
+  return all;
+}
+
+std::string_view group_purpose(std::string_view group) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> purposes{{
+      {"queue", "Look at queues, set them, pause and empty them."},
+      {"dlq", "Look at dead letters: the jobs that have failed for good."},
+      {"cron", "Make and look at recurring jobs."},
+  }};
+  for (const auto& [name, purpose] : purposes) {
+    if (name == group) return purpose;
+  }
+  return {};
+}
+
+}  // namespace millrace::cli

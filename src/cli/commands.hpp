@@ -1,0 +1,18 @@
+#pragma once
+
+#include "command.hpp"
+
+#include <vector>
+
+namespace millrace::cli {
+
+// One list a topic; `all_commands` puts them together.
+[[nodiscard]] std::vector<command> server_commands();
+[[nodiscard]] std::vector<command> job_commands();
+[[nodiscard]] std::vector<command> queue_commands();
+[[nodiscard]] std::vector<command> dead_letter_commands();
+[[nodiscard]] std::vector<command> cron_commands();
+[[nodiscard]] std::vector<command> backup_commands();
+[[nodiscard]] std::vector<command> program_commands();
+
+}  // namespace millrace::cli

@@ -1,0 +1,304 @@
+#include "config.hpp"
+
+#include "config_file.hpp"
+#include "config_value.hpp"
+#include "queue_keys.hpp"
+#include "suggest.hpp"
+
+#include <millrace/base/names.hpp>
+#include <millrace/engine/limits.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <span>
+#include <utility>
+
+namespace millrace::cli {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// One key, by all its names.
+struct setting {
+  /// In the file: `jobs.max_attempts`.
+  std::string_view key;
+  /// In the environment.
+  std::string_view variable;
+  /// On the command line; empty where there is none.
+  std::string_view flag;
+  result<void> (*apply)(const config_value& from, serve_settings& into);
+};
+
+template <class To, class From>
+result<void> put(To& into, result<From> from) {
+  if (!from) return std::unexpected(std::move(from.error()));
+  into = static_cast<To>(std::move(*from));
+  return {};
+}
+
+result<void> put_log_format(const config_value& from, serve_settings& into) {
+  const auto word = from.as_choice({"text", "json"});
+  if (!word) return std::unexpected(word.error());
+  into.log_format = *observe::parse_log_format(*word);
+  return {};
+}
+
+result<void> put_log_level(const config_value& from, serve_settings& into) {
+  const auto word = from.as_choice({"debug", "info", "warning", "error", "off"});
+  if (!word) return std::unexpected(word.error());
+  into.log_level = *observe::parse_log_level(*word);
+  return {};
+}
+
+result<void> put_listen(const config_value& from, serve_settings& into) {
+  auto texts = from.as_texts();
+  if (texts && texts->empty()) return from.refuse("an address like 127.0.0.1:7070");
+  return put(into.listen, std::move(texts));
+}
+
+result<void> put_data(const config_value& from, serve_settings& into) {
+  auto text = from.as_text();
+  if (text && text->empty()) return from.refuse("a directory");
+  return put(into.data, std::move(text));
+}
+
+template <class Enum>
+result<void> put_word(Enum& into, const config_value& from,
+                      result<Enum> (*parse)(std::string_view, std::string_view)) {
+  const auto text = from.as_text();
+  if (!text) return std::unexpected(text.error());
+  return put(into, parse(*text, from.place()));
+}
+
+// The bounds of backoff and of retention are those of the queue's own settings.
+constexpr hours longest_backoff{24 * 30};
+constexpr hours longest_retention{24 * 366 * 10};
+
+constexpr std::array settings{
+    setting{"listen", "MILLRACE_LISTEN", "--listen", put_listen},
+    setting{"host_names", "MILLRACE_HOST_NAMES", "--host-name",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.host_names, from.as_texts());
+            }},
+    setting{"data", "MILLRACE_DATA", "--data", put_data},
+    setting{"threads", "MILLRACE_THREADS", "--threads",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.threads, from.as_integer(1, 1024));
+            }},
+    setting{"server_id", "SERVER_ID", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.server_id, from.as_text());
+            }},
+    setting{"pid_file", "MILLRACE_PID_FILE", "--pid-file",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.pid_file, from.as_text());
+            }},
+    setting{"log_format", "MILLRACE_LOG_FORMAT", "--log-format", put_log_format},
+    setting{"log_level", "MILLRACE_LOG_LEVEL", "--log-level", put_log_level},
+    setting{"limits.connections", "MILLRACE_LIMITS_CONNECTIONS", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.connections_max, from.as_integer(1, 1'000'000));
+            }},
+    setting{"limits.body", "MILLRACE_LIMITS_BODY", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.body_bytes_max,
+                         from.as_bytes(std::size_t{1} << 10U, std::size_t{1} << 30U));
+            }},
+    setting{"embedded.async_window", "MILLRACE_EMBEDDED_ASYNC_WINDOW", "",
+            [](const config_value& from, serve_settings& into) {
+              auto span = from.as_span(milliseconds{1}, seconds{10});
+              if (!span) return result<void>{std::unexpected(std::move(span.error()))};
+              into.engine.async_window = std::chrono::ceil<milliseconds>(*span);
+              return result<void>{};
+            }},
+    setting{"embedded.hot_jobs", "MILLRACE_EMBEDDED_HOT_JOBS", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.hot_jobs_bytes, from.as_bytes(0, std::size_t{1} << 40U));
+            }},
+    setting{"embedded.page_cache", "MILLRACE_EMBEDDED_PAGE_CACHE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.page_cache_bytes,
+                         from.as_bytes(std::size_t{1} << 20U, std::size_t{1} << 40U));
+            }},
+    setting{"jobs.max_attempts", "MILLRACE_JOBS_MAX_ATTEMPTS", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.defaults.max_attempts, from.as_integer(1, engine::attempts_max));
+            }},
+    setting{"jobs.backoff_strategy", "MILLRACE_JOBS_BACKOFF_STRATEGY", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_word(into.defaults.backoff.strategy, from, parse_strategy);
+            }},
+    setting{"jobs.backoff_base", "MILLRACE_JOBS_BACKOFF_BASE", "",
+            [](const config_value& from, serve_settings& into) {
+              auto span = from.as_span(duration{0}, longest_backoff);
+              if (!span) return result<void>{std::unexpected(std::move(span.error()))};
+              into.defaults.backoff.base = std::chrono::ceil<milliseconds>(*span);
+              return result<void>{};
+            }},
+    setting{"jobs.backoff_max", "MILLRACE_JOBS_BACKOFF_MAX", "",
+            [](const config_value& from, serve_settings& into) {
+              auto span = from.as_span(milliseconds{1}, longest_backoff);
+              if (!span) return result<void>{std::unexpected(std::move(span.error()))};
+              into.defaults.backoff.max = std::chrono::ceil<milliseconds>(*span);
+              return result<void>{};
+            }},
+    setting{"jobs.backoff_jitter", "MILLRACE_JOBS_BACKOFF_JITTER", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_word(into.defaults.backoff.jitter, from, parse_jitter);
+            }},
+    setting{"jobs.keep_finished", "MILLRACE_JOBS_KEEP_FINISHED", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.defaults.queue.keep_finished,
+                         from.as_span(duration{0}, longest_retention));
+            }},
+    setting{"jobs.keep_dead", "MILLRACE_JOBS_KEEP_DEAD", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.defaults.queue.keep_dead,
+                         from.as_span(seconds{1}, longest_retention));
+            }},
+    setting{"jobs.depth_max", "MILLRACE_JOBS_DEPTH_MAX", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.defaults.queue.depth_max,
+                         from.as_integer(1, 1'000'000'000'000));
+            }},
+    // Names of other backends, in the environment only.
+    setting{"", "MAX_RETRY_ATTEMPTS", "",
+            [](const config_value& from, serve_settings& into) {
+              // Retries come after a first run.
+              auto retries = from.as_integer(0, engine::attempts_max - 1);
+              if (retries) *retries += 1;
+              return put(into.defaults.max_attempts, std::move(retries));
+            }},
+    setting{"", "RETRY_BACKOFF_BASE_SECONDS", "",
+            [](const config_value& from, serve_settings& into) {
+              auto base = from.as_integer(0, seconds{longest_backoff}.count());
+              if (!base) return result<void>{std::unexpected(std::move(base.error()))};
+              into.defaults.backoff.base = seconds{*base};
+              return result<void>{};
+            }},
+    setting{"", "DLQ_RETENTION_DAYS", "",
+            [](const config_value& from, serve_settings& into) {
+              auto days = from.as_integer(1, 3660);
+              if (!days) return result<void>{std::unexpected(std::move(days.error()))};
+              into.defaults.queue.keep_dead = hours{24 * *days};
+              return result<void>{};
+            }},
+};
+
+/// Variables of ours that are no settings of a server.
+constexpr std::array<std::string_view, 3> other_variables{"MILLRACE_URL", "MILLRACE_KEY",
+                                                          "MILLRACE_CONFIG"};
+
+std::unexpected<error> unknown_key(const file_entry& entry) {
+  const std::string typed = fmt::format("{}", fmt::join(entry.path, "."));
+  const bool of_queue = entry.path.size() == 3 && entry.path[0] == "queues";
+  std::vector<std::string_view> known;
+  if (of_queue) {
+    known = queue_key_names();
+  } else {
+    for (const setting& one : settings) {
+      if (!one.key.empty()) known.push_back(one.key);
+    }
+  }
+  std::string detail = fmt::format("unknown key '{}'", typed);
+  const std::string_view compared = of_queue ? std::string_view{entry.path[2]} : typed;
+  if (const auto meant = nearest(compared, known)) {
+    detail += fmt::format("; did you mean '{}'?", *meant);
+  } else {
+    detail += fmt::format("; known are {}", fmt::join(known, ", "));
+    if (!of_queue) detail += ", queues.NAME.*";
+  }
+  return invalid(entry.where, std::move(detail), "unknown_key");
+}
+
+result<void> apply_queue_key(const file_entry& entry, serve_settings& into) {
+  const std::string& name = entry.path[1];
+  if (auto sound = check_name(name, entry.where); !sound) return sound;
+  auto change = read_queue_key(entry.path[2], entry.value);
+  if (!change) return std::unexpected(std::move(change.error()));
+  if (!*change) return unknown_key(entry);
+  into.queues[name].push_back(std::move(*change));
+  return {};
+}
+
+result<void> apply_file(const std::string& file, serve_settings& into) {
+  const auto entries = read_config_file(file);
+  if (!entries) return std::unexpected(entries.error());
+  for (const file_entry& entry : *entries) {
+    if (entry.path.size() == 3 && entry.path[0] == "queues") {
+      if (auto applied = apply_queue_key(entry, into); !applied) return applied;
+      continue;
+    }
+    const std::string key = fmt::format("{}", fmt::join(entry.path, "."));
+    const auto known = std::ranges::find_if(
+        settings, [&key](const setting& one) { return !one.key.empty() && one.key == key; });
+    if (known == settings.end()) return unknown_key(entry);
+    if (auto applied = known->apply(entry.value, into); !applied) return applied;
+  }
+  return {};
+}
+
+result<void> apply_variables(const surroundings& around, serve_settings& into) {
+  // The project's own names count before those of other backends.
+  for (const bool own : {false, true}) {
+    for (const setting& one : settings) {
+      if (one.variable.starts_with("MILLRACE_") != own) continue;
+      const auto value = around.variable(one.variable);
+      if (!value || value->empty()) continue;
+      const config_value given{*value, std::string{one.variable}};
+      if (auto applied = one.apply(given, into); !applied) return applied;
+    }
+  }
+  std::vector<std::string_view> known{other_variables.begin(), other_variables.end()};
+  for (const setting& one : settings) known.push_back(one.variable);
+  for (const std::string& name : around.variable_names()) {
+    if (!name.starts_with("MILLRACE_")) continue;
+    if (std::ranges::find(known, name) != known.end()) continue;
+    const auto meant = nearest(name, known);
+    into.warnings.push_back(
+        fmt::format("the variable {} means nothing here{}", name,
+                    meant ? fmt::format("; did you mean {}?", *meant) : std::string{}));
+  }
+  return {};
+}
+
+result<void> apply_flags(const invocation& flags, serve_settings& into) {
+  for (const setting& one : settings) {
+    if (one.flag.empty() || !flags.has(one.flag)) continue;
+    auto texts = flags.texts(one.flag);
+    config_value::any value = texts.size() == 1 ? config_value::any{std::move(texts.front())}
+                                                : config_value::any{std::move(texts)};
+    const config_value given{std::move(value), std::string{one.flag}};
+    if (auto applied = one.apply(given, into); !applied) return applied;
+  }
+  return {};
+}
+
+}  // namespace
+
+result<serve_settings> load_settings(const invocation& flags, const surroundings& around) {
+  serve_settings loaded;
+  std::optional<std::string> file = flags.text("--config");
+  if (!file) file = around.variable("MILLRACE_CONFIG");
+  if (file && !file->empty()) {
+    if (auto applied = apply_file(*file, loaded); !applied) {
+      return std::unexpected(std::move(applied.error()));
+    }
+  }
+  if (auto applied = apply_variables(around, loaded); !applied) {
+    return std::unexpected(std::move(applied.error()));
+  }
+  if (auto applied = apply_flags(flags, loaded); !applied) {
+    return std::unexpected(std::move(applied.error()));
+  }
+  loaded.engine.directory = loaded.data;
+  return loaded;
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,205 @@
+#include "config.hpp"
+
+#include "captured.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace millrace::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LoadSettings : public ::testing::Test {
+protected:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "millrace-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    file_ = directory_ / "c.toml";
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  [[nodiscard]] result<serve_settings> load(std::string_view toml,
+                                            std::vector<std::string> flags = {}) {
+    std::vector<std::string> args{"serve"};
+    if (!toml.empty()) {
+      std::ofstream{file_} << toml;
+      args.insert(args.end(), {"--config", file_.string()});
+    }
+    args.insert(args.end(), flags.begin(), flags.end());
+    const surroundings around = world_.around();
+    return load_settings(parsed(std::move(args)).in, around);
+  }
+
+  // What is wrong with a file, without the directory's name.
+  [[nodiscard]] std::string complaint(std::string_view toml) {
+    const auto loaded = load(toml);
+    if (loaded) return "none";
+    const std::string& field = loaded.error().field;
+    return field.substr(field.rfind('/') + 1) + "| " + loaded.error().detail;
+  }
+
+  captured world_;
+  std::filesystem::path directory_;
+  std::filesystem::path file_;
+};
+
+TEST_F(LoadSettings, NeedsNeitherFileNorVariable) {
+  const auto loaded = load("");
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->listen, std::vector<std::string>{"127.0.0.1:7070"});
+  EXPECT_EQ(loaded->data, ".millrace");
+  EXPECT_EQ(loaded->defaults.max_attempts, 4U);
+  EXPECT_EQ(loaded->defaults.backoff, backoff_spec{});
+  EXPECT_TRUE(loaded->warnings.empty());
+}
+
+TEST_F(LoadSettings, CountsFlagsBeforeVariablesBeforeTheFile) {
+  constexpr std::string_view toml = "threads = 2\nlog_level = 'debug'\ndata = 'from-file'\n";
+  world_.variables = {{"MILLRACE_THREADS", "3"}, {"MILLRACE_LOG_LEVEL", "error"}};
+  const auto loaded = load(toml, {"--threads", "4"});
+  ASSERT_TRUE(loaded) << loaded.error().detail;
+  EXPECT_EQ(loaded->threads, 4U);
+  EXPECT_EQ(loaded->log_level, observe::log_level::error);
+  EXPECT_EQ(loaded->data, "from-file");
+}
+
+TEST_F(LoadSettings, ReadsEveryKindOfValue) {
+  const auto loaded = load(R"(
+listen = ["127.0.0.1:1", "[::1]:2"]
+host_names = "queue.internal"
+[jobs]
+max_attempts = 7
+backoff_base = "500ms"
+backoff_max = 90
+backoff_strategy = "linear"
+keep_dead = "30d"
+[embedded]
+hot_jobs = "16MiB"
+async_window = 0.25
+[limits]
+body = 1048576
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << loaded.error().detail;
+  EXPECT_EQ(loaded->listen, (std::vector<std::string>{"127.0.0.1:1", "[::1]:2"}));
+  EXPECT_EQ(loaded->host_names, std::vector<std::string>{"queue.internal"});
+  EXPECT_EQ(loaded->defaults.max_attempts, 7U);
+  EXPECT_EQ(loaded->defaults.backoff.base, 500ms);
+  EXPECT_EQ(loaded->defaults.backoff.max, 90s);
+  EXPECT_EQ(loaded->defaults.backoff.strategy, backoff_strategy::linear);
+  EXPECT_EQ(loaded->defaults.queue.keep_dead, duration{24h * 30});
+  EXPECT_EQ(loaded->engine.hot_jobs_bytes, 16U << 20U);
+  EXPECT_EQ(loaded->engine.async_window, 250ms);
+  EXPECT_EQ(loaded->body_bytes_max, 1048576U);
+}
+
+TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
+  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},
+                      {"RETRY_BACKOFF_BASE_SECONDS", "5"},
+                      {"DLQ_RETENTION_DAYS", "2"},
+                      {"SERVER_ID", "left"},
+                      {"REDIS_URL", "redis://ignored"},
+                      {"CACHE_DEFAULT_TTL", "300"}};
+  const auto loaded = load("");
+  ASSERT_TRUE(loaded) << loaded.error().detail;
+  EXPECT_EQ(loaded->defaults.max_attempts, 4U);
+  EXPECT_EQ(loaded->defaults.backoff.base, 5s);
+  EXPECT_EQ(loaded->defaults.queue.keep_dead, duration{48h});
+  EXPECT_EQ(loaded->server_id, "left");
+}
+
+TEST_F(LoadSettings, CountsItsOwnNamesBeforeThoseOfOthers) {
+  world_.variables = {{"MAX_RETRY_ATTEMPTS", "9"}, {"MILLRACE_JOBS_MAX_ATTEMPTS", "2"}};
+  EXPECT_EQ(load("")->defaults.max_attempts, 2U);
+}
+
+TEST_F(LoadSettings, TakesAnEmptyVariableAsUnset) {
+  world_.variables = {{"MILLRACE_THREADS", ""}, {"MILLRACE_CONFIG", ""}};
+  EXPECT_EQ(load("")->threads, 0U);
+}
+
+TEST_F(LoadSettings, WarnsOfAVariableThatMeansNothing) {
+  world_.variables = {{"MILLRACE_LISTN", "127.0.0.1:1"}, {"MILLRACE_URL", "http://a:1"}};
+  const auto loaded = load("");
+  ASSERT_TRUE(loaded);
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_EQ(loaded->warnings.front(),
+            "the variable MILLRACE_LISTN means nothing here; did you mean MILLRACE_LISTEN?");
+}
+
+TEST_F(LoadSettings, NamesAnUnknownKeyItsPlaceAndTheNearest) {
+  EXPECT_EQ(complaint("\nthread = 3\n"),
+            "c.toml:2| unknown key 'thread'; did you mean 'threads'?");
+  EXPECT_EQ(complaint("[jobs]\nmax_attempt = 3\n"),
+            "c.toml:2| unknown key 'jobs.max_attempt'; did you mean 'jobs.max_attempts'?");
+  EXPECT_EQ(complaint("[queues.mail]\n\nrat = '1/s'\n"),
+            "c.toml:3| unknown key 'queues.mail.rat'; did you mean 'rate'?");
+  EXPECT_TRUE(complaint("frobnicate = 1\n").starts_with(
+      "c.toml:1| unknown key 'frobnicate'; known are listen, "));
+  EXPECT_TRUE(complaint("[queues]\nmail = 1\n").starts_with("c.toml:2| unknown key 'queues.mail'"));
+}
+
+TEST_F(LoadSettings, NamesKeyValueAndWhatIsAllowed) {
+  EXPECT_EQ(complaint("threads = 0\n"),
+            "c.toml:1: threads| 0 is not a whole number from 1 to 1024");
+  EXPECT_EQ(complaint("threads = 'two'\n"),
+            "c.toml:1: threads| 'two' is not a whole number from 1 to 1024");
+  EXPECT_EQ(complaint("log_format = 'xml'\n"), "c.toml:1: log_format| 'xml' is not one of text, json");
+  EXPECT_EQ(complaint("data = 3\n"), "c.toml:1: data| 3 is not a text in quotes");
+  EXPECT_EQ(complaint("listen = []\n"), "c.toml:1: listen| [] is not an address like 127.0.0.1:7070");
+  EXPECT_TRUE(complaint("[jobs]\nkeep_dead = '-1s'\n").starts_with("c.toml:2: jobs.keep_dead| '-1s' is not "));
+  EXPECT_TRUE(complaint("[jobs]\nkeep_dead = -1\n").starts_with("c.toml:2: jobs.keep_dead| -1 is not "));
+  EXPECT_TRUE(complaint("[limits]\nbody = '3TB'\n").starts_with("c.toml:2: limits.body| '3TB' is not "));
+  EXPECT_EQ(complaint("listen = [1]\n"),
+            "c.toml:1: listen| is neither a text, a number, true or false, nor a list of texts");
+}
+
+TEST_F(LoadSettings, NamesTheVariableOrOptionThatIsWrong) {
+  world_.variables = {{"MAX_RETRY_ATTEMPTS", "many"}};
+  EXPECT_EQ(load("").error().field, "MAX_RETRY_ATTEMPTS");
+  world_.variables.clear();
+  EXPECT_EQ(load("", {"--threads", "x"}).error().field, "--threads");
+}
+
+TEST_F(LoadSettings, SaysWhereAFileIsBroken) {
+  EXPECT_TRUE(complaint("threads = 1\ndata = \n").starts_with("c.toml:2| is no TOML: "));
+  world_.variables = {{"MILLRACE_CONFIG", (directory_ / "absent.toml").string()}};
+  const auto loaded = load("");
+  ASSERT_FALSE(loaded);
+  EXPECT_TRUE(loaded.error().field.ends_with("absent.toml"));
+}
+
+TEST_F(LoadSettings, ReadsQueuesAsChangesOfTheirSettings) {
+  const auto loaded = load(R"(
+[queues.mail]
+rate = "100/m"
+concurrency = 8
+backoff_base = "5s"
+durability = "async"
+[queues."video.{gpu}"]
+max_attempts = 2
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << loaded.error().detail;
+  ASSERT_EQ(loaded->queues.size(), 2U);
+  engine::queue_settings settings{.group_concurrency = 3};
+  for (const auto& change : loaded->queues.at("mail")) change(settings);
+  EXPECT_EQ(settings.rate, (engine::rate_bound{.limit = 100, .per = 60s}));
+  EXPECT_EQ(settings.concurrency, 8U);
+  EXPECT_EQ(settings.group_concurrency, 3U);
+  EXPECT_EQ(settings.backoff->base, 5s);
+  EXPECT_EQ(settings.level, engine::durability::async);
+}
+
+TEST_F(LoadSettings, ChecksQueues) {
+  EXPECT_TRUE(complaint("[queues.mail]\nrate = 'fast'\n").starts_with("c.toml:2: queues.mail.rate| 'fast' is not a rate"));
+  EXPECT_TRUE(complaint("[queues.mail]\nrate = '0/s'\n").starts_with("c.toml:2: queues.mail.rate| "));
+  EXPECT_TRUE(complaint("[queues.'a b']\nrate = '1/s'\n").starts_with("c.toml:2"));
+}
+
+}  // namespace
+}  // namespace millrace::cli

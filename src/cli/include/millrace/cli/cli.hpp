@@ -1,0 +1,81 @@
+#pragma once
+
+#include <millrace/base/clock.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/engine/store.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The command line: every command but `serve` and `restore` speaks to a running server.
+namespace millrace::cli {
+
+/// How a command ended, for whoever called it.
+enum class exit_code : int {
+  done = 0,
+  failed = 1,
+  /// The command line or the configuration is wrong; nothing was done.
+  usage = 2,
+  not_found = 3,
+  /// No server, or one that cannot serve at the moment.
+  unavailable = 4,
+};
+
+/// What `serve` opens its engine with.
+struct engine_settings {
+  std::filesystem::path directory;
+  std::chrono::milliseconds async_window{50};
+  std::size_t hot_jobs_bytes{std::size_t{64} << 20U};
+  std::size_t page_cache_bytes{std::size_t{32} << 20U};
+};
+
+struct opened_engine {
+  std::unique_ptr<engine::store> store;
+  /// Writes a consistent copy while the store is in use; refers to the store.
+  std::function<result<void>(const std::filesystem::path&)> backup;
+};
+
+/// The engine of the program, which only its main knows by name.
+struct engine_choice {
+  std::function<result<opened_engine>(const engine_settings&)> open;
+  /// Makes a data directory from a backup.
+  std::function<result<void>(const std::filesystem::path& backup,
+                             const std::filesystem::path& directory)>
+      restore;
+};
+
+/// What a command sees of the world. References must outlive `run`.
+struct surroundings {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  /// A variable of the environment; empty where it is not set.
+  std::function<std::optional<std::string>(std::string_view)> variable;
+  /// Every variable's name.
+  std::function<std::vector<std::string>()> variable_names;
+  const clock_source& clock;
+  bool in_is_terminal{false};
+  bool out_is_terminal{false};
+  bool err_is_terminal{false};
+  /// Columns of the terminal.
+  std::size_t columns{80};
+};
+
+/// The process's own streams, environment and clock.
+[[nodiscard]] surroundings process_surroundings();
+
+/// Runs one command. `args` without the program's name.
+///
+/// Blocks until the command has ended; `serve`, `worker` and `job --watch` end at SIGTERM or SIGINT.
+[[nodiscard]] exit_code run(std::vector<std::string> args, const engine_choice& engine,
+                            surroundings& around);
+
+}  // namespace millrace::cli

@@ -1,0 +1,227 @@
+#include "serve.hpp"
+
+#include "configured_store.hpp"
+#include "pid_file.hpp"
+#include "server_call.hpp"
+#include "serving.hpp"
+#include "version.hpp"
+
+#include <millrace/client/endpoint.hpp>
+#include <millrace/engine/async.hpp>
+#include <millrace/http/server.hpp>
+#include <millrace/observe/logging.hpp>
+#include <millrace/queue/queue.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <ostream>
+#include <sys/un.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace millrace::cli {
+namespace {
+
+/// Named in the interface, and part of a later version: refused with what there is.
+result<void> refuse_other_engines(const invocation& in) {
+  const auto refuse = [](std::string_view flag, std::string_view engine) {
+    return fail(errc::unsupported, "engine_unavailable",
+                fmt::format("the {} engine is not part of this version: leave the option out, and "
+                            "the embedded engine keeps everything in --data",
+                            engine),
+                std::string{flag});
+  };
+  if (in.has("--redis")) return refuse("--redis", "Redis");
+  if (in.has("--postgres")) return refuse("--postgres", "PostgreSQL");
+  return {};
+}
+
+result<serve_settings> checked_settings(const context& with) {
+  if (auto sound = refuse_other_engines(with.in); !sound) {
+    return std::unexpected(std::move(sound.error()));
+  }
+  auto settings = load_settings(with.in, with.around);
+  if (!settings) return settings;
+  if (auto sound = http::check_listen(settings->listen, false); !sound) {
+    return std::unexpected(std::move(sound.error()));
+  }
+  return settings;
+}
+
+/// The queues of the configuration file, over what they were set to before.
+result<void> configure_queues(engine::store& store, const serve_settings& settings) {
+  for (const auto& [name, changes] : settings.queues) {
+    const engine::queue_key key{.name = name};
+    auto known = engine::blocking::ask(store, engine::find_queue{key});
+    if (!known) return std::unexpected(std::move(known.error()));
+    engine::queue_settings wanted = *known ? (*known)->settings : settings.defaults.queue;
+    const engine::queue_settings before = wanted;
+    for (const auto& change : changes) change(wanted);
+    if (*known && wanted == before) continue;
+    if (auto sound = check(wanted); !sound) {
+      error why = std::move(sound.error());
+      why.field = fmt::format("queues.{}.{}", name, why.field);
+      return std::unexpected(std::move(why));
+    }
+    engine::transaction set{.level = store.traits().strongest};
+    set.steps.emplace_back(engine::configure_queue{.queue = key, .settings = wanted});
+    auto done = engine::blocking::commit(store, std::move(set));
+    if (!done) return std::unexpected(std::move(done.error().why));
+  }
+  return {};
+}
+
+/// Where the Unix socket goes; empty where its name would be too long for the system.
+std::filesystem::path socket_path(const std::filesystem::path& data) {
+  const std::filesystem::path absolute =
+      std::filesystem::absolute(data).lexically_normal() / client::socket_file_name;
+  const std::filesystem::path shorter = data / client::socket_file_name;
+  for (const auto& path : {absolute, shorter}) {
+    if (path.native().size() < sizeof(sockaddr_un{}.sun_path)) return path;
+  }
+  return {};
+}
+
+http::server_options server_options(const serve_settings& settings, const opened_engine& engine,
+                                    const observe::logger& log) {
+  http::server_options options{.listen = settings.listen,
+                               .unix_socket = socket_path(settings.data),
+                               .host_names = settings.host_names,
+                               .backup = engine.backup,
+                               .scratch_directory = settings.data,
+                               .version = std::string{version_text}};
+  options.limits.connections_max = settings.connections_max;
+  options.limits.body_bytes_max = settings.body_bytes_max;
+  if (log.wants(observe::log_level::debug)) {
+    options.on_request = [&log](const http::request_record& request) {
+      log.event(observe::log_level::debug, "request",
+                {{"method", request.method},
+                 {"route", request.route},
+                 {"status", request.status},
+                 {"took_seconds", static_cast<double>(request.took.count()) / 1e6},
+                 {"correlation_id", request.correlation_id},
+                 {"project", request.project},
+                 {"code", request.code},
+                 {"bytes_in", request.bytes_in},
+                 {"bytes_out", request.bytes_out}});
+    };
+  }
+  return options;
+}
+
+void announce(std::ostream& out, const serve_settings& settings, const http::server& server,
+              const engine::store& store, const std::filesystem::path& socket) {
+  const auto addresses = server.addresses();
+  for (const std::string& address : addresses) out << "listening " << address << '\n';
+  if (!addresses.empty()) out << "dashboard " << addresses.front() << "/\n";
+  if (!socket.empty()) out << "socket    " << socket.native() << '\n';
+  out << fmt::format("data      {} ({} engine, {})\n",
+                     std::filesystem::absolute(settings.data).lexically_normal().native(),
+                     store.traits().engine, engine::to_string(store.traits().strongest))
+      << std::flush;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+  return name.data();
+}
+
+exit_code fail_to_start(const context& with, const error& why) {
+  report(with, why);
+  return why.kind == errc::invalid_argument ? exit_code::usage : exit_code::failed;
+}
+
+exit_code serve_with(context& with, const serve_settings& settings) {
+  const observe::logger log{{.format = settings.log_format,
+                             .level = settings.log_level,
+                             .to = &with.around.err}};
+  for (const std::string& warning : settings.warnings) {
+    log.event(observe::log_level::warning, "configuration", {{"warning", warning}});
+  }
+  auto engine = with.engine.open(settings.engine);
+  if (!engine) return fail_to_start(with, engine.error());
+  configured_store store{*engine->store, settings.defaults};
+  if (auto prepared = store.prepare(); !prepared) return fail_to_start(with, prepared.error());
+  if (auto set = configure_queues(store, settings); !set) return fail_to_start(with, set.error());
+
+  const std::uint32_t threads =
+      settings.threads > 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency());
+  serving running{store, server_options(settings, *engine, log), log, threads};
+  if (auto started = running.start(); !started) return fail_to_start(with, started.error());
+  pid_file pid;
+  if (auto written = pid.write(settings.pid_file); !written) {
+    running.stop();
+    return fail_to_start(with, written.error());
+  }
+  const auto socket = socket_path(settings.data);
+  announce(with.around.out, settings, running.server(), store, socket);
+  if (socket.empty()) {
+    log.event(observe::log_level::warning, "no_unix_socket",
+              {{"why", "the path of the data directory is too long for one"}});
+  }
+  log.event(observe::log_level::info, "serving",
+            {{"version", version_text},
+             {"server_id", settings.server_id.empty() ? host_name() : settings.server_id},
+             {"threads", threads},
+             {"engine", store.traits().engine}});
+  running.run_until_signal();
+  // Answers what is still under way, which `store` has a part in.
+  engine->store.reset();
+  log.event(observe::log_level::info, "stopped");
+  return exit_code::done;
+}
+
+}  // namespace
+
+std::vector<option> serve_options() {
+  return {
+      {.name = "--listen",
+       .value = "ADDRESS",
+       .purpose = "HOST:PORT, port 0 for any free one (default 127.0.0.1:7070); only loopback "
+                  "addresses, as long as there are no keys",
+       .repeated = true},
+      {.name = "--data",
+       .value = "DIR",
+       .purpose = "where everything is kept; made when absent (default ./.millrace)",
+       .kind = value_kind::directory},
+      {.name = "--config",
+       .value = "FILE",
+       .purpose = "a TOML file with settings (default: none)",
+       .kind = value_kind::file},
+      {.name = "--threads", .value = "N", .purpose = "threads for requests (default: one a core)"},
+      {.name = "--host-name",
+       .value = "NAME",
+       .purpose = "a further name that requests may be addressed to",
+       .repeated = true},
+      {.name = "--log-format",
+       .value = "FORMAT",
+       .purpose = "text or json, on the standard error (default text)",
+       .choices = "text json"},
+      {.name = "--log-level",
+       .value = "LEVEL",
+       .purpose = "debug, info, warning, error or off (default info)",
+       .choices = "debug info warning error off"},
+      {.name = "--pid-file",
+       .value = "FILE",
+       .purpose = "written once it listens, removed at the end",
+       .kind = value_kind::file},
+      {.name = "--redis", .value = "URL", .purpose = "not part of this version"},
+      {.name = "--postgres", .value = "URL", .purpose = "not part of this version"},
+  };
+}
+
+exit_code serve(context& with) {
+  const auto settings = checked_settings(with);
+  if (!settings) {
+    report_usage(with, "serve", settings.error());
+    return exit_code::usage;
+  }
+  return serve_with(with, *settings);
+}
+
+}  // namespace millrace::cli

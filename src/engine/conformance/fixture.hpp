@@ -1,0 +1,230 @@
+#pragma once
+
+#include <millrace/base/clock.hpp>
+#include <millrace/engine/async.hpp>
+#include <millrace/engine/store.hpp>
+#include <millrace/conformance/conformance.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// What every suite shares: an engine on a manual clock, and short words for one step.
+namespace millrace::conformance {
+
+using namespace std::chrono_literals;
+using namespace engine;
+
+/// What a step comes to.
+template <class Step>
+struct outcome_of {
+  using type = job_changed;
+};
+template <>
+struct outcome_of<enqueue_job> {
+  using type = job_enqueued;
+};
+template <>
+struct outcome_of<lease_jobs> {
+  using type = jobs_leased;
+};
+template <>
+struct outcome_of<extend_lease> {
+  using type = lease_extended;
+};
+template <>
+struct outcome_of<purge_jobs> {
+  using type = jobs_purged;
+};
+template <>
+struct outcome_of<configure_queue> {
+  using type = queue_configured;
+};
+template <>
+struct outcome_of<put_cron> {
+  using type = cron_fired;
+};
+template <>
+struct outcome_of<delete_cron> {
+  using type = cron_fired;
+};
+template <>
+struct outcome_of<fire_cron> {
+  using type = cron_fired;
+};
+
+inline const queue_key work{.name = "work"};
+inline const queue_key other{.name = "other"};
+
+class engine_fixture : public testing::Test {
+protected:
+  explicit engine_fixture(const engine_case& on) : engine_(on.open(clock_)) {}
+
+  [[nodiscard]] engine::store& store() { return engine_->store(); }
+  [[nodiscard]] manual_clock& clock() { return clock_; }
+  [[nodiscard]] timestamp now() const { return clock_.now(); }
+  void advance(duration by) { clock_.advance(by); }
+  /// Ends the engine and opens it again after it was `away`.
+  void restart(ending how, duration away = 0s) {
+    engine_->end(how);
+    advance(away);
+    engine_->open_again();
+  }
+
+  [[nodiscard]] commit_result commit(transaction what) {
+    return engine::blocking::commit(store(), std::move(what));
+  }
+  /// Several steps as one.
+  template <class... Steps>
+  [[nodiscard]] commit_result commit_all(Steps... steps) {
+    transaction one;
+    (one.steps.push_back(std::move(steps)), ...);
+    return commit(std::move(one));
+  }
+
+  /// One step that must succeed.
+  template <class Step>
+  typename outcome_of<Step>::type run(Step step) {
+    using outcome_type = typename outcome_of<Step>::type;
+    const commit_result done = commit_all(std::move(step));
+    if (!done) {
+      ADD_FAILURE() << "refused: " << done.error().why.code << ": " << done.error().why.detail;
+      return outcome_type{};
+    }
+    const auto* const outcome = std::get_if<outcome_type>(&done->outcomes.at(0));
+    if (outcome != nullptr) return *outcome;
+    ADD_FAILURE() << "the outcome is of another step";
+    return outcome_type{};
+  }
+
+  /// The machine word of why a step is refused; "done" when it is not.
+  template <class Step>
+  [[nodiscard]] std::string refusal_of(Step step) {
+    return word(commit_all(std::move(step)));
+  }
+  [[nodiscard]] static std::string word(const commit_result& done) {
+    return done ? std::string("done") : std::string(done.error().why.code);
+  }
+
+  template <class Query>
+  typename Query::answer ask(Query what) {
+    auto answer = engine::blocking::ask(store(), std::move(what));
+    if (answer) return std::move(*answer);
+    ADD_FAILURE() << "not answered: " << answer.error().code;
+    return {};
+  }
+
+  // Jobs.
+
+  job enqueue(job_spec spec = {}, queue_key queue = work) {
+    return run(enqueue_job{.queue = std::move(queue), .spec = std::move(spec)}).made;
+  }
+  /// Jobs whose `type` tells them apart.
+  job enqueue_named(std::string name, queue_key queue = work) {
+    return enqueue({.type = std::move(name)}, std::move(queue));
+  }
+  [[nodiscard]] std::vector<leased_job> lease(std::uint32_t max, queue_key queue = work) {
+    return run(lease_jobs{.queues = {std::move(queue)}, .max = max}).jobs;
+  }
+  /// The next job, which has to be there.
+  leased_job lease_one(lease_jobs step = {.queues = {work}}) {
+    auto leased = run(std::move(step));
+    if (!leased.jobs.empty()) return leased.jobs.front();
+    ADD_FAILURE() << "no job was handed out";
+    return {};
+  }
+  /// A new job and its first run.
+  leased_job begin_run(job_spec spec = {}) {
+    enqueue(std::move(spec));
+    return lease_one();
+  }
+  /// Every job that is available, by type, in the order in which they are handed out.
+  [[nodiscard]] std::vector<std::string> drain(queue_key queue = work) {
+    std::vector<std::string> types;
+    for (const leased_job& one : lease(1000, std::move(queue))) types.push_back(one.what.spec.type);
+    return types;
+  }
+  job_changed ack(const leased_job& run_of, std::string result = "null") {
+    return run(ack_job{.id = run_of.what.id, .token = run_of.token, .result = std::move(result)});
+  }
+  job_changed fail(const leased_job& run_of, std::string error = "it broke") {
+    return run(fail_job{.id = run_of.what.id, .token = run_of.token, .error = std::move(error)});
+  }
+  /// A job that has died of this error.
+  job kill_job(std::string error = "it broke", job_spec spec = {}, queue_key queue = work) {
+    const job made = enqueue(std::move(spec), queue);
+    const leased_job run_of = lease_one({.queues = {queue}});
+    run(fail_job{.id = run_of.what.id,
+                 .token = run_of.token,
+                 .error = std::move(error),
+                 .permanent = true});
+    return made;
+  }
+
+  [[nodiscard]] job look(const job_id& id) {
+    const std::optional<job> found = ask(find_job{id});
+    if (found) return *found;
+    ADD_FAILURE() << "there is no job " << id.text();
+    return {};
+  }
+  [[nodiscard]] bool exists(const job_id& id) { return ask(find_job{id}).has_value(); }
+  [[nodiscard]] job_status status_of(const job_id& id) { return look(id).status; }
+  [[nodiscard]] queue_info info(const queue_key& queue = work) {
+    const std::optional<queue_info> found = ask(find_queue{queue});
+    if (found) return *found;
+    ADD_FAILURE() << "there is no queue " << queue.name;
+    return {};
+  }
+  [[nodiscard]] std::vector<job_id> listed(const queue_key& queue, job_filter filter = {}) {
+    std::vector<job_id> ids;
+    for (const job& one : ask(list_jobs{.queue = queue, .filter = std::move(filter)}).items) {
+      ids.push_back(one.id);
+    }
+    return ids;
+  }
+  void configure(queue_settings settings, queue_key queue = work) {
+    run(configure_queue{.queue = std::move(queue), .settings = std::move(settings)});
+  }
+  /// Commits and asks a few times: an engine may sweep what is old in pieces, with later commits.
+  void settle() {
+    for (int i = 0; i < 50; ++i) {
+      run(configure_queue{.queue = {.name = "settle"}, .paused = true});
+    }
+  }
+
+private:
+  manual_clock clock_;
+  std::unique_ptr<opened_engine> engine_;
+};
+
+/// A test that runs on every engine.
+class engine_test : public engine_fixture, public testing::WithParamInterface<engine_case> {
+protected:
+  engine_test() : engine_fixture(GetParam()) {}
+};
+
+/// For the messages of failed tests.
+inline void PrintTo(const engine_case& which, std::ostream* out) { *out << which.name; }
+
+[[nodiscard]] inline std::string case_name(const testing::TestParamInfo<engine_case>& info) {
+  return info.param.name;
+}
+
+}  // namespace millrace::conformance
+
+/// A suite that runs on every engine.
+// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): gtest's own macros take names.
+#define MILLRACE_CONFORMANCE_SUITE(suite)                                             \
+  class suite : public ::millrace::conformance::engine_test {};                       \
+  INSTANTIATE_TEST_SUITE_P(Engine, suite,                                             \
+                           ::testing::ValuesIn(::millrace::conformance::engines_under_test()), \
+                           ::millrace::conformance::case_name)

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+/// Every bound of the port, with what happens beyond it.
+namespace millrace::engine {
+
+/// One job's data, result, checkpoint: beyond it `too_large`.
+inline constexpr std::size_t item_bytes_max = std::size_t{1} << 20U;
+/// A job's type, a worker's name, a `traceparent`.
+inline constexpr std::size_t type_bytes_max = 128;
+/// An error text; longer ones are cut, the beginning kept.
+inline constexpr std::size_t error_bytes_max = 8192;
+inline constexpr std::size_t labels_max = 16;
+inline constexpr std::size_t label_key_bytes_max = 128;
+inline constexpr std::size_t label_value_bytes_max = 256;
+inline constexpr std::size_t message_bytes_max = 1024;
+/// Log lines kept for a job; older ones go, and the bytes of one line.
+inline constexpr std::size_t log_lines_max = 200;
+inline constexpr std::size_t log_line_bytes_max = 1024;
+/// Highest `max_attempts`.
+inline constexpr std::uint32_t attempts_max = 1000;
+/// Furthest due time.
+inline constexpr std::chrono::hours delay_max{24 * 366};
+inline constexpr std::chrono::seconds lease_min{1};
+inline constexpr std::chrono::hours lease_max{24};
+/// Default lease over plain HTTP, where nobody renews unasked.
+inline constexpr std::chrono::seconds lease_default{30};
+/// Longest run (`job_spec::timeout`).
+inline constexpr std::chrono::hours timeout_max{24 * 30};
+/// Largest base and cap of a backoff.
+inline constexpr std::chrono::hours backoff_max{24 * 30};
+/// Jobs of one reserve, and the queues it may try.
+inline constexpr std::uint32_t lease_jobs_max = 1000;
+inline constexpr std::size_t lease_queues_max = 64;
+/// Starts in the window of a rate bound, and the longest window.
+inline constexpr std::uint32_t rate_limit_max = 10'000;
+inline constexpr std::chrono::hours rate_window_max{24};
+/// Longest time that ended jobs and dead letters are kept.
+inline constexpr std::chrono::hours keep_max{24 * 3660};
+/// A cron line and the name of its time zone.
+inline constexpr std::size_t schedule_bytes_max = 256;
+inline constexpr std::size_t time_zone_bytes_max = 64;
+/// Steps of one transaction, jobs of one enqueue or purge: beyond it `too_large`.
+inline constexpr std::size_t steps_max = 10'000;
+/// Transactions waiting for the writer: beyond it `exhausted` (store_busy), never a queue in
+/// memory.
+inline constexpr std::size_t pending_transactions_max = 100'000;
+/// Rows a listing examines in one call; a page may be short and still have a cursor.
+inline constexpr std::size_t listing_rows_max = 10'000;
+inline constexpr std::size_t page_items_max = 1000;
+/// Idempotency keys kept; new keys beyond it are refused (`idempotency_store_full`), old ones stay.
+inline constexpr std::size_t idempotency_keys_max = 1'000'000;
+inline constexpr std::chrono::hours idempotency_kept{24};
+/// Queues and cron entries of one store.
+inline constexpr std::size_t queues_max = 100'000;
+inline constexpr std::size_t crons_max = 10'000;
+/// Different error fingerprints counted for a queue; beyond it they count as `other`.
+inline constexpr std::size_t fingerprints_max = 1000;
+
+}  // namespace millrace::engine

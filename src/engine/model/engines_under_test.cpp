@@ -1,0 +1,28 @@
+#include <millrace/conformance/conformance.hpp>
+#include <millrace/engine_model/model_store.hpp>
+
+namespace millrace::conformance {
+namespace {
+
+class opened_model final : public opened_engine {
+public:
+  explicit opened_model(manual_clock& clock) : store_({.clock = &clock}) {}
+  engine::store& store() override { return store_; }
+  // It keeps nothing, but can show what an engine that does would show: the suites about that are
+  // tried on it.
+  void end(ending) override {}
+  void open_again() override { store_.restart(); }
+
+private:
+  model::model_store store_;
+};
+
+}  // namespace
+
+std::vector<engine_case> engines_under_test() {
+  return {{"Model", [](manual_clock& clock) { return std::make_unique<opened_model>(clock); }}};
+}
+
+std::vector<engine_case> reopenable_engines_under_test() { return engines_under_test(); }
+
+}  // namespace millrace::conformance

@@ -1,0 +1,248 @@
+#pragma once
+
+#include <millrace/base/clock.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/engine/rate_window.hpp>
+#include <millrace/engine/retry.hpp>
+#include <millrace/engine/store.hpp>
+#include <millrace/engine_model/model_store.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// What the port means, written down once in the simplest form that is correct: plain containers,
+/// one thread, a clock that is handed in. `model_store` adds the lock, the hints and the timer.
+namespace millrace::model {
+
+using stamp = std::uint64_t;
+
+struct job_record {
+  engine::job what;
+  /// The place among available jobs: a stamp taken when the job last became available.
+  stamp available{0};
+  /// What the current lease was granted for, before `timeout` cut it.
+  duration lease_length{0};
+  std::vector<engine::job_log_line> log;
+};
+
+struct queue_record {
+  engine::queue_settings settings;
+  bool paused{false};
+  bool draining{false};
+  engine::rate_window starts;
+  std::map<std::string, engine::rate_window> group_starts;
+  /// Jobs by status, kept by `set_status` and `forget` alone.
+  std::array<std::uint64_t, 7> count{};
+  std::map<timestamp, engine::minute_count> minutes;
+
+  [[nodiscard]] std::uint64_t in(engine::job_status status) const {
+    return count[static_cast<std::size_t>(status)];
+  }
+  [[nodiscard]] std::uint64_t waiting() const {
+    return in(engine::job_status::queued) + in(engine::job_status::scheduled) +
+           in(engine::job_status::retrying);
+  }
+};
+
+struct idempotency_record {
+  std::uint64_t fingerprint{0};
+  timestamp made_at{};
+  engine::committed answer;
+};
+
+struct hint {
+  engine::topic what;
+  std::size_t count{engine::wakeups::all};
+};
+
+/// What the checks of one transaction found out, for its applies.
+struct plan {
+  engine::durability level{engine::durability::memory};
+  /// Jobs that its steps write to, which lease and purge therefore pass over.
+  std::set<stamp> addressed;
+  std::map<engine::queue_key, std::uint64_t> jobs_added;
+  std::set<engine::queue_key> queues_added;
+  std::size_t crons_added{0};
+};
+
+class model_state final {
+public:
+  explicit model_state(const options& with) : limits_(with) {}
+
+  /// Lets everything happen that is due at `clock_now`. The state's time never goes back.
+  void advance(timestamp clock_now);
+  [[nodiscard]] engine::commit_result commit(const engine::transaction& what);
+  [[nodiscard]] result<engine::answer> ask(const engine::query& what) const;
+
+  /// As `model_store::restart`. Nothing that is due at `clock_now` has happened yet.
+  void restart(timestamp clock_now);
+
+  /// When `advance` has something to do next.
+  [[nodiscard]] timestamp next_event() const { return next_event_; }
+  [[nodiscard]] std::vector<hint> take_hints();
+
+private:
+  using refused = std::optional<error>;
+  using cron_name = std::pair<std::string, std::string>;
+  using listed = std::pair<timestamp, const job_record*>;
+
+  // model_commit.cpp: a transaction.
+  [[nodiscard]] std::expected<plan, engine::refusal> check_all(
+      const engine::transaction& what) const;
+  [[nodiscard]] std::optional<engine::commit_result> replay(
+      const engine::transaction& what) const;
+  void refresh(engine::outcome& kept) const;
+  void refresh(engine::job& kept) const;
+  [[nodiscard]] std::vector<stamp> addressed_by(const engine::step& what) const;
+
+  // Checks read the state before the transaction and change nothing; applies cannot fail.
+  // model_jobs.cpp
+  refused check(const engine::enqueue_job& step, plan& with) const;
+  refused check(const engine::cancel_job& step, plan& with) const;
+  refused check(const engine::delete_job& step, plan& with) const;
+  refused check(const engine::requeue_dead& step, plan& with) const;
+  refused check(const engine::purge_jobs& step, plan& with) const;
+  refused check(const engine::configure_queue& step, plan& with) const;
+  engine::outcome apply(const engine::enqueue_job& step, const plan& with);
+  engine::outcome apply(const engine::cancel_job& step, const plan& with);
+  engine::outcome apply(const engine::delete_job& step, const plan& with);
+  engine::outcome apply(const engine::requeue_dead& step, const plan& with);
+  engine::outcome apply(const engine::purge_jobs& step, const plan& with);
+  engine::outcome apply(const engine::configure_queue& step, const plan& with);
+  [[nodiscard]] engine::job_enqueued enqueue(const engine::queue_key& queue, engine::job_spec spec,
+                                             engine::durability level);
+  [[nodiscard]] engine::job_enqueued make_job(const engine::queue_key& queue,
+                                              engine::job_spec spec, engine::durability level);
+  void renew(job_record& holder, engine::job_spec spec, engine::unique_mode mode);
+
+  // model_lease.cpp
+  refused check(const engine::lease_jobs& step, plan& with) const;
+  refused check(const engine::ack_job& step, plan& with) const;
+  refused check(const engine::fail_job& step, plan& with) const;
+  refused check(const engine::extend_lease& step, plan& with) const;
+  refused check(const engine::snooze_job& step, plan& with) const;
+  refused check(const engine::report_progress& step, plan& with) const;
+  engine::outcome apply(const engine::lease_jobs& step, const plan& with);
+  engine::outcome apply(const engine::ack_job& step, const plan& with);
+  engine::outcome apply(const engine::fail_job& step, const plan& with);
+  engine::outcome apply(const engine::extend_lease& step, const plan& with);
+  engine::outcome apply(const engine::snooze_job& step, const plan& with);
+  engine::outcome apply(const engine::report_progress& step, const plan& with);
+  refused check_run(const engine::job_id& id, std::uint64_t token) const;
+  void lease_from(const engine::queue_key& key, queue_record& queue,
+                  const engine::lease_jobs& step, const plan& with,
+                  std::vector<engine::leased_job>& out);
+  [[nodiscard]] bool group_may_start(const queue_record& queue, const job_record& job) const;
+  [[nodiscard]] engine::leased_job start_run(queue_record& queue, job_record& job,
+                                             const engine::lease_jobs& step);
+  [[nodiscard]] std::optional<timestamp> next_available_at(const engine::lease_jobs& step) const;
+  /// The job gives its lease back, however its run ended.
+  void release(job_record& job);
+  void end_failed_run(job_record& job, timestamp at, std::string_view why,
+                      engine::next_run next);
+
+  // model_cron.cpp
+  refused check(const engine::put_cron& step, plan& with) const;
+  refused check(const engine::delete_cron& step, plan& with) const;
+  refused check(const engine::fire_cron& step, plan& with) const;
+  engine::outcome apply(const engine::put_cron& step, const plan& with);
+  engine::outcome apply(const engine::delete_cron& step, const plan& with);
+  engine::outcome apply(const engine::fire_cron& step, const plan& with);
+  [[nodiscard]] std::optional<engine::job_id> fire(engine::cron_entry& entry, const plan& with);
+  [[nodiscard]] const job_record* predecessor(const engine::cron_entry& entry) const;
+
+  // model_queries.cpp
+  [[nodiscard]] result<engine::answer> read(const engine::find_job& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::read_job_log& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_jobs& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::dead_at& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::find_queue& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_queues& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::read_dead_stats& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::find_cron& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_crons& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::due_crons& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::read_clock& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::probe_store& what) const;
+  [[nodiscard]] std::vector<listed> select(
+      const engine::queue_key& queue, const std::function<bool(const engine::job&)>& wanted,
+      const std::function<timestamp(const engine::job&)>& order) const;
+  [[nodiscard]] std::vector<listed> dead_letters(const engine::queue_key& queue) const;
+  [[nodiscard]] engine::queue_info info(const engine::queue_key& key,
+                                        const queue_record& queue) const;
+  [[nodiscard]] engine::dead_stats stats(const engine::queue_key& key,
+                                         const queue_record& queue) const;
+  [[nodiscard]] std::vector<engine::minute_count> recent_minutes(const queue_record& queue) const;
+
+  // model_state.cpp: what every part uses.
+  [[nodiscard]] stamp next_stamp();
+  [[nodiscard]] job_record* find(const engine::job_id& id);
+  [[nodiscard]] const job_record* find(const engine::job_id& id) const;
+  [[nodiscard]] const queue_record* find(const engine::queue_key& key) const;
+  [[nodiscard]] queue_record& queue_of(const job_record& job);
+  /// The queue, made when it is not there and there is room; else null.
+  queue_record* open_queue(const engine::queue_key& key);
+  [[nodiscard]] const job_record* unique_holder(const engine::queue_key& queue,
+                                                const engine::job_spec& spec) const;
+  [[nodiscard]] refused refuse_new_queue(const engine::queue_key& key, plan& with) const;
+  void set_status(job_record& job, engine::job_status status);
+  void make_available(job_record& job, timestamp at);
+  void wait_until(job_record& job, engine::job_status status, timestamp at);
+  void end_job(job_record& job, engine::job_status status, timestamp at);
+  /// The last act of every change: a new version, and a hint.
+  void touch(job_record& job);
+  void forget(const job_record& job);
+  void count(queue_record& queue, timestamp at, std::uint64_t engine::minute_count::* what);
+  void happens_at(timestamp at);
+  /// The end of a lease of the running job that is granted or extended now.
+  [[nodiscard]] timestamp lease_end(const job_record& job, duration length) const;
+  [[nodiscard]] std::optional<timestamp> forgotten_at(const job_record& job) const;
+  [[nodiscard]] timestamp find_next_event() const;
+  void apply_due();
+  void forget_old();
+  /// Keeps the newest `keep_finished_count` of each queue.
+  void trim_finished();
+
+  options limits_;
+  timestamp now_{};
+  timestamp next_event_{timestamp::max()};
+  stamp last_stamp_{0};
+  std::map<stamp, job_record> jobs_;
+  std::map<engine::queue_key, queue_record> queues_;
+  std::map<cron_name, engine::cron_entry> crons_;
+  std::map<std::array<std::string, 3>, idempotency_record> idempotency_;
+  /// Queues in which a job ended since the last `trim_finished`.
+  std::set<engine::queue_key> ended_in_;
+
+  // Hints collected since `take_hints`.
+  std::map<engine::queue_key, std::size_t> available_hints_;
+  std::set<engine::job_id> changed_jobs_;
+  bool crons_changed_{false};
+};
+
+[[nodiscard]] constexpr bool is_waiting(engine::job_status status) noexcept {
+  return status == engine::job_status::queued || status == engine::job_status::scheduled ||
+         status == engine::job_status::retrying;
+}
+
+[[nodiscard]] engine::job_changed changed(const job_record& job);
+
+/// A run of the job that ended at `at` without success.
+[[nodiscard]] engine::ended_run ended(const job_record& job, timestamp at);
+
+// The refusals that several steps share.
+[[nodiscard]] error job_not_found();
+[[nodiscard]] error conflict(std::string_view code, std::string detail);
+/// Why a queue takes no new job; `added` are those of the transaction so far, this one included.
+[[nodiscard]] std::optional<error> refuse_job(const queue_record* queue, std::uint64_t added);
+
+}  // namespace millrace::model

@@ -1,0 +1,40 @@
+# Turns the .sql files into a header of string literals.
+#   cmake -D OUT=sql.hpp -D STATEMENTS=statements.sql -D SCRIPTS="format_1.sql;…" -P embed_sql.cmake
+# A script becomes one literal named after its file. The statements file holds several, each after a
+# line `-- :name`; comment lines stay outside.
+set(text "#pragma once\n\n#include <string_view>\n\nnamespace millrace::embedded::sql {\n\n")
+foreach(script IN LISTS SCRIPTS)
+  get_filename_component(name ${script} NAME_WE)
+  file(READ ${script} body)
+  string(APPEND text "inline constexpr std::string_view ${name} = R\"sql(${body})sql\";\n\n")
+endforeach()
+
+file(READ ${STATEMENTS} body)
+# A list in CMake is split at semicolons and bound by brackets: those of a statement are replaced
+# while its lines are a list.
+string(ASCII 1 semicolon)
+string(ASCII 2 opening)
+string(ASCII 3 closing)
+string(REPLACE ";" "${semicolon}" body "${body}")
+string(REPLACE "[" "${opening}" body "${body}")
+string(REPLACE "]" "${closing}" body "${body}")
+string(REPLACE "\n" ";" lines "${body}")
+set(name "")
+set(statement "")
+foreach(line IN LISTS lines)
+  if(line MATCHES "^-- :([a-z_]+)$")
+    if(name)
+      string(APPEND text "inline constexpr std::string_view ${name} = R\"sql(${statement})sql\";\n\n")
+    endif()
+    set(name ${CMAKE_MATCH_1})
+    set(statement "")
+  elseif(NOT line MATCHES "^--" AND NOT line STREQUAL "")
+    string(APPEND statement "${line}\n")
+  endif()
+endforeach()
+string(APPEND text "inline constexpr std::string_view ${name} = R\"sql(${statement})sql\";\n\n")
+string(APPEND text "}  // namespace millrace::embedded::sql\n")
+string(REPLACE "${semicolon}" ";" text "${text}")
+string(REPLACE "${opening}" "[" text "${text}")
+string(REPLACE "${closing}" "]" text "${text}")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,329 @@
+#include <millrace/engine_embedded/embedded_store.hpp>
+
+#include "backup.hpp"
+#include "checkpointer.hpp"
+#include "directory_lock.hpp"
+#include "group_writer.hpp"
+#include "inbox.hpp"
+#include "log_syncer.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+#include <utility>
+
+namespace millrace::embedded {
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+/// Other processes keep out, and what connections share is in memory, not in a file.
+constexpr const char* default_vfs = "unix-excl";
+
+/// Transactions of one group: as many as one sync is worth, few enough that the first of them does
+/// not wait long for the last.
+constexpr std::size_t group_transactions_max = 2000;
+
+/// Nobody waits longer than this for an event of which no timer tells.
+constexpr auto look_again = std::chrono::minutes{1};
+
+[[noreturn]] void end_process(const error& why) {
+  std::fprintf(stderr,
+               "millrace: %s It is not known which of the latest changes are on disk, so this "
+               "process ends. Start it again: everything that was confirmed is there.\n",
+               why.detail.c_str());
+  ::_exit(70);
+}
+
+/// What a group is told when it could not be written.
+error to_refusal(const error& why) {
+  if (why.kind == errc::storage_full || why.kind == errc::outcome_unknown) return why;
+  return {errc::unavailable, "storage_error", why.detail, "", std::chrono::seconds{1}};
+}
+
+/// One message with its answer, which is given once the group is on disk.
+class pending_answer final {
+public:
+  pending_answer(engine::store::commit_handler done, std::vector<engine::commit_result> results)
+      : done_(std::move(done)), results_(std::move(results)) {}
+  pending_answer(question asked, result<engine::answer> found)
+      : asked_(std::move(asked)), found_(std::move(found)) {}
+
+  void give(const error* instead) {
+    if (done_) {
+      for (engine::commit_result& each : results_) {
+        // What was refused for its own reasons had no effect in any case.
+        if (instead != nullptr && each) each = std::unexpected(engine::refusal{*instead, 0});
+      }
+      done_(std::move(results_));
+      return;
+    }
+    if (instead != nullptr) found_ = std::unexpected(*instead);
+    if (found_ && std::holds_alternative<engine::probe_store>(asked_.what)) {
+      *found_ = engine::probe_store::report{
+          .took = std::chrono::duration_cast<duration>(steady::now() - asked_.asked_at)};
+    }
+    asked_.done(std::move(found_));
+  }
+
+private:
+  engine::store::commit_handler done_;
+  std::vector<engine::commit_result> results_;
+  question asked_;
+  result<engine::answer> found_;
+};
+
+class store_impl final : public embedded_store {
+public:
+  store_impl(options with, std::unique_ptr<directory_lock> lock,
+             std::unique_ptr<group_writer> writer, const clock_source& clock);
+  ~store_impl() override;
+
+  void submit(std::vector<engine::transaction> batch, commit_handler done) override;
+  void ask(engine::query what, answer_handler done) override;
+  [[nodiscard]] engine::wakeups& hints() noexcept override { return hints_; }
+  [[nodiscard]] engine::store_traits traits() const noexcept override;
+  [[nodiscard]] result<void> backup(const std::filesystem::path& target) override;
+
+private:
+  void run_writer();
+  void run_group();
+  void execute(message& what);
+  void finish_group(result<group_report> report);
+  /// Answers the group without executing it.
+  void refuse_group(const error& why);
+  [[nodiscard]] inbox::deadline next_deadline();
+  void sync_in_time();
+  void checkpoint_in_time();
+  [[nodiscard]] log_syncer::answers take_answers();
+
+  const options with_;
+  const std::unique_ptr<directory_lock> lock_;
+  const clock_source& clock_;
+  engine::wakeups hints_;
+  inbox inbox_;
+
+  // The writer's thread alone, from here on.
+  std::unique_ptr<group_writer> writer_;
+  /// Taken from the inbox, in order; the group is the first of them.
+  std::vector<message> taken_;
+  std::vector<pending_answer> answers_;
+  /// Since when there is something in the log that no sync is on the way for.
+  std::optional<steady::time_point> unsynced_since_;
+  /// The last group could not be written.
+  bool failing_{false};
+
+  checkpointer checkpointer_;
+  log_syncer syncer_;
+  std::thread thread_;
+};
+
+store_impl::store_impl(options with, std::unique_ptr<directory_lock> lock,
+                       std::unique_ptr<group_writer> writer, const clock_source& clock)
+    : with_(std::move(with)),
+      lock_(std::move(lock)),
+      clock_(clock),
+      writer_(std::move(writer)),
+      checkpointer_(with_.directory / "millrace.db", with_.vfs),
+      syncer_([this] { return writer_->files().sync_log(); },
+              with_.on_sync_failure != nullptr ? with_.on_sync_failure : end_process),
+      thread_([this] { run_writer(); }) {
+  ::pthread_setname_np(thread_.native_handle(), "mr-writer");
+}
+
+store_impl::~store_impl() {
+  inbox_.close();
+  thread_.join();
+}
+
+void store_impl::submit(std::vector<engine::transaction> batch, commit_handler done) {
+  inbox_.push(submission{.batch = std::move(batch), .done = std::move(done)});
+}
+
+void store_impl::ask(engine::query what, answer_handler done) {
+  inbox_.push(question{std::move(what), std::move(done), steady::now()});
+}
+
+engine::store_traits store_impl::traits() const noexcept {
+  return {.engine = "embedded",
+          .strongest = engine::durability::durable,
+          .async_window = with_.async_window};
+}
+
+// ---- the writer
+
+void store_impl::run_writer() {
+  while (true) {
+    // While one group waits for the sync before it, the next one grows.
+    syncer_.wait_for_room();
+    if (!inbox_.take(taken_, next_deadline())) break;
+    run_group();
+    sync_in_time();
+    checkpoint_in_time();
+  }
+  if (unsynced_since_) syncer_.add(log_syncer::when::synced, [](const error*) {});
+  syncer_.wait_for_room();
+  while (!syncer_.idle()) std::this_thread::yield();
+  static_cast<void>(writer_->close());
+}
+
+inbox::deadline store_impl::next_deadline() {
+  inbox::deadline next;
+  const auto consider = [&next](steady::time_point at) { next = next ? std::min(*next, at) : at; };
+  if (unsynced_since_) consider(*unsynced_since_ + with_.async_window);
+  if (!clock_.ticks()) return next;
+  if (const std::optional<timestamp> event = writer_->next_event()) {
+    const duration left = std::clamp<duration>(*event - clock_.now(), duration{0}, look_again);
+    consider(steady::now() + left);
+  }
+  return next;
+}
+
+void store_impl::run_group() {
+  std::size_t transactions = 0;
+  std::size_t count = 0;
+  while (count < taken_.size() && transactions < group_transactions_max) {
+    if (const auto* one = std::get_if<submission>(&taken_[count++])) {
+      transactions += one->batch.size();
+    }
+  }
+  std::vector<message> later(std::make_move_iterator(taken_.begin() + static_cast<std::ptrdiff_t>(count)),
+                             std::make_move_iterator(taken_.end()));
+  taken_.resize(count);
+  inbox_.taken(transactions);
+
+  result<void> writable;
+  if (failing_) writable = writer_->try_to_write();
+  if (writable) {
+    failing_ = false;
+    writer_->begin(clock_.now());
+    for (message& each : taken_) execute(each);
+    finish_group(writer_->commit());
+  } else {
+    refuse_group(to_refusal(writable.error()));
+  }
+  taken_ = std::move(later);
+}
+
+void store_impl::execute(message& what) {
+  if (auto* asked = std::get_if<question>(&what)) {
+    result<engine::answer> found = writer_->read(asked->what);
+    answers_.emplace_back(std::move(*asked), std::move(found));
+    return;
+  }
+  auto& submitted = std::get<submission>(what);
+  std::vector<engine::commit_result> results;
+  results.reserve(submitted.batch.size());
+  for (engine::transaction& each : submitted.batch) {
+    results.push_back(writer_->execute(std::move(each)));
+  }
+  for (std::size_t i = 0; i < submitted.refused; ++i) {
+    results.push_back(std::unexpected(engine::refusal{
+        error{errc::exhausted, "store_busy", "More transactions wait than the store can take.", "",
+              std::chrono::seconds{1}},
+        0}));
+  }
+  answers_.emplace_back(std::move(submitted.done), std::move(results));
+}
+
+log_syncer::answers store_impl::take_answers() {
+  return [answers = std::exchange(answers_, {})](const error* instead) mutable {
+    for (pending_answer& each : answers) each.give(instead);
+  };
+}
+
+void store_impl::finish_group(result<group_report> report) {
+  if (!report) {
+    failing_ = true;
+    const error why = to_refusal(report.error());
+    syncer_.add(log_syncer::when::behind_others,
+                [why, give = take_answers()](const error* instead) mutable {
+                  give(instead != nullptr ? instead : &why);
+                });
+    return;
+  }
+  // Told before the sync: whoever is woken asks, and is answered behind it.
+  for (const hint& each : report->hints) hints_.notify(each.what, each.count);
+  if (report->sync_first) {
+    unsynced_since_.reset();
+    syncer_.add(log_syncer::when::synced, take_answers());
+    return;
+  }
+  if (report->wrote && !unsynced_since_) unsynced_since_ = steady::now();
+  if (answers_.empty()) return;
+  if (syncer_.idle()) {
+    take_answers()(nullptr);
+  } else {
+    syncer_.add(log_syncer::when::behind_others, take_answers());
+  }
+}
+
+void store_impl::refuse_group(const error& why) {
+  for (message& each : taken_) {
+    if (auto* asked = std::get_if<question>(&each)) {
+      answers_.emplace_back(std::move(*asked), std::unexpected(why));
+      continue;
+    }
+    auto& submitted = std::get<submission>(each);
+    answers_.emplace_back(
+        std::move(submitted.done),
+        std::vector<engine::commit_result>(submitted.batch.size() + submitted.refused,
+                                           std::unexpected(engine::refusal{why, 0})));
+  }
+  syncer_.add(log_syncer::when::behind_others, take_answers());
+}
+
+void store_impl::sync_in_time() {
+  if (!unsynced_since_ || steady::now() < *unsynced_since_ + with_.async_window) return;
+  unsynced_since_.reset();
+  syncer_.add(log_syncer::when::synced, [](const error*) {});
+}
+
+void store_impl::checkpoint_in_time() {
+  constexpr std::size_t page_bytes = 4096;
+  if (checkpointer_.finished()) {
+    static_cast<void>(writer_->files().run_checkpoint(database::checkpoint::passive));
+    return;
+  }
+  const auto pages = static_cast<std::size_t>(writer_->files().log_pages());
+  if (failing_ || pages * page_bytes > with_.checkpoint_bytes) checkpointer_.begin();
+}
+
+result<void> store_impl::backup(const std::filesystem::path& target) {
+  return copy_database(with_.directory / "millrace.db", with_.vfs, target);
+}
+
+}  // namespace
+
+result<std::unique_ptr<embedded_store>> embedded_store::open(options with) {
+  const static system_clock_source system_clock;
+  const clock_source& clock = with.clock != nullptr ? *with.clock : system_clock;
+  if (with.vfs.empty()) with.vfs = default_vfs;
+  with.directory = std::filesystem::absolute(with.directory);
+  auto lock = directory_lock::take(with.directory);
+  if (!lock) return std::unexpected(std::move(lock.error()));
+  if (result<void> made = make_private_file(with.directory / "millrace.db"); !made) {
+    return std::unexpected(std::move(made.error()));
+  }
+  auto writer = group_writer::open({.directory = with.directory,
+                                    .vfs = with.vfs,
+                                    .hot_jobs_bytes = with.hot_jobs_bytes,
+                                    .page_cache_bytes = with.page_cache_bytes},
+                                   clock.now());
+  if (!writer) return std::unexpected(std::move(writer.error()));
+  if (result<void> synced = (*writer)->files().sync_log(); !synced) {
+    return std::unexpected(std::move(synced.error()));
+  }
+  for (const auto& each : {with.directory, with.directory.parent_path()}) {
+    if (result<void> synced = sync_directory(each); !synced) {
+      return std::unexpected(std::move(synced.error()));
+    }
+  }
+  return std::make_unique<store_impl>(std::move(with), std::move(*lock), std::move(*writer), clock);
+}
+
+}  // namespace millrace::embedded

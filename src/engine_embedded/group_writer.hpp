@@ -1,0 +1,312 @@
+#pragma once
+
+#include "hot_jobs.hpp"
+#include "job_rows.hpp"
+#include "lease_journal.hpp"
+#include "lease_table.hpp"
+#include "memory_state.hpp"
+#include "sqlite.hpp"
+#include "stamps.hpp"
+
+#include <millrace/engine/retry.hpp>
+#include <millrace/engine/store.hpp>
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace millrace::embedded {
+
+struct hint {
+  engine::topic what;
+  std::size_t count{engine::wakeups::all};
+};
+
+/// What a group has come to, once it is in the log (though not yet synced).
+struct group_report {
+  /// Something must be on disk before the group is answered.
+  bool sync_first{false};
+  /// Something was written at all.
+  bool wrote{false};
+  std::vector<hint> hints;
+};
+
+/// The engine without its threads: executes the transactions and queries of one group after the
+/// other, against memory and SQLite.
+///
+///   begin(now) → execute… / read… → commit
+///
+/// Guarantees: after a failed `commit` everything is as it was after the last successful one, but
+///             that starts of the failed group still count against rate bounds.
+/// Threading:  one thread.
+class group_writer final {
+public:
+  struct settings {
+    std::filesystem::path directory;
+    std::string vfs;
+    std::size_t hot_jobs_bytes{0};
+    std::size_t page_cache_bytes{0};
+  };
+
+  /// Opens the files of a directory whose lock is held, and rebuilds what is kept in memory.
+  [[nodiscard]] static result<std::unique_ptr<group_writer>> open(settings with, timestamp now);
+  ~group_writer();
+  group_writer(const group_writer&) = delete;
+  group_writer& operator=(const group_writer&) = delete;
+
+  /// Begins a group: everything that is due at `clock_now` happens. The time never goes back.
+  void begin(timestamp clock_now);
+  [[nodiscard]] engine::commit_result execute(engine::transaction what);
+  [[nodiscard]] result<engine::answer> read(const engine::query& what);
+  /// Ends the group. On an error nothing of it has happened, and none of its answers may be given.
+  [[nodiscard]] result<group_report> commit();
+
+  /// When `begin` has something to do though nobody calls.
+  [[nodiscard]] std::optional<timestamp> next_event();
+  /// The last group failed, and room may still be missing: try before the next one is executed.
+  [[nodiscard]] result<void> try_to_write();
+
+  [[nodiscard]] database& files() noexcept { return *db_; }
+  /// Everything into the file, and a mark that nothing has to be recovered.
+  [[nodiscard]] result<void> close();
+
+private:
+  using refused = std::optional<error>;
+
+  // What the checks of one transaction found out, for the later ones and for its applies.
+  struct plan {
+    engine::durability level{engine::durability::durable};
+    /// Jobs that its steps write to, which lease and purge therefore pass over.
+    std::set<std::uint64_t> addressed;
+    std::map<engine::queue_key, std::uint64_t> jobs_added;
+    std::set<engine::queue_key> queues_added;
+    std::size_t crons_added{0};
+  };
+  // Counted in this group, to be taken back should it fail.
+  struct counted {
+    queue_state* queue;
+    timestamp at;
+    minute_counts::field what;
+    std::uint64_t times;
+  };
+
+  group_writer(settings with, std::unique_ptr<database> db, std::unique_ptr<lease_journal> journal);
+
+  // group_writer.cpp: a transaction, and what every part uses.
+  [[nodiscard]] refused check_step_state(const engine::step& what, plan& with, bool alone);
+  [[nodiscard]] std::vector<std::uint64_t> addressed_by(const engine::step& what);
+  [[nodiscard]] job_rows& to_write();
+  [[nodiscard]] job_slot find(const engine::job_id& id) const;
+  /// The rows of a job, live or ended, as they are at rest.
+  [[nodiscard]] std::optional<stored_job> load(const engine::job_id& id);
+  /// The job as its readers see it: its rows, and what memory knows better.
+  [[nodiscard]] engine::job view(stored_job stored);
+  [[nodiscard]] std::optional<engine::job> view(const engine::job_id& id);
+  [[nodiscard]] engine::job_id id_of(const live_job& job);
+  [[nodiscard]] queue_state* open_queue(const engine::queue_key& key);
+  void write_queue(const queue_state& queue);
+  [[nodiscard]] refused refuse_new_queue(const engine::queue_key& key, plan& with);
+  [[nodiscard]] refused refuse_job(const queue_state* queue, std::uint64_t added) const;
+  void count(queue_state& queue, timestamp at, minute_counts::field what);
+  void hint_available(queue_state& queue, std::size_t jobs = 1);
+  void hint_changed(const live_job& job);
+  [[nodiscard]] engine::job_changed changed(job_slot slot);
+
+  // idempotency.cpp
+  [[nodiscard]] std::optional<engine::commit_result> replay(const engine::transaction& what);
+  void keep_answer(const engine::idempotency_key& key, const engine::committed& answer);
+  void forget_keys();
+  void refresh(engine::job& kept);
+
+  // Checks read the state before the transaction and change nothing; applies cannot fail.
+  // steps_enqueue.cpp
+  refused check(const engine::enqueue_job& step, plan& with);
+  engine::outcome apply(engine::enqueue_job& step, const plan& with);
+  [[nodiscard]] engine::job_enqueued enqueue(queue_state& queue, engine::job_spec spec,
+                                             engine::durability level);
+  [[nodiscard]] engine::job_enqueued make_job(queue_state& queue, engine::job_spec spec,
+                                              engine::durability level);
+  void renew(job_slot slot, stored_job& holder, engine::job_spec spec, engine::unique_mode mode);
+
+  // steps_lease.cpp
+  refused check(const engine::lease_jobs& step, plan& with);
+  engine::outcome apply(engine::lease_jobs& step, const plan& with);
+  void lease_from(queue_state& queue, const engine::lease_jobs& step, const plan& with,
+                  std::vector<engine::leased_job>& out);
+  [[nodiscard]] std::optional<engine::leased_job> start_run(queue_state& queue, job_slot slot,
+                                                            const engine::lease_jobs& step);
+  [[nodiscard]] std::optional<timestamp> next_available_at(const engine::lease_jobs& step);
+
+  // steps_run.cpp
+  refused check(const engine::ack_job& step, plan& with);
+  refused check(const engine::fail_job& step, plan& with);
+  refused check(const engine::extend_lease& step, plan& with);
+  refused check(const engine::snooze_job& step, plan& with);
+  refused check(const engine::report_progress& step, plan& with);
+  engine::outcome apply(engine::ack_job& step, const plan& with);
+  engine::outcome apply(engine::fail_job& step, const plan& with);
+  engine::outcome apply(engine::extend_lease& step, const plan& with);
+  engine::outcome apply(engine::snooze_job& step, const plan& with);
+  engine::outcome apply(engine::report_progress& step, const plan& with);
+  refused check_run(const engine::job_id& id, std::uint64_t token);
+  /// Takes the job's lease away, and copies from it what its rows keep.
+  void release(job_slot slot, stored_job& into);
+  void hint_permit(queue_state& queue);
+  void end_failed_run(job_slot slot, stored_job& stored, timestamp at, std::string_view why,
+                      const engine::next_run& next);
+  void end_job(job_slot slot, stored_job& stored, engine::job_status status, timestamp at);
+  /// Waits until `at`, or is available at once. Writes the job's state.
+  void rest(job_slot slot, stored_job& stored, engine::job_status status, timestamp at);
+  void expire(std::uint64_t id, timestamp at);
+
+  // steps_queue.cpp
+  refused check(const engine::cancel_job& step, plan& with);
+  refused check(const engine::delete_job& step, plan& with);
+  refused check(const engine::requeue_dead& step, plan& with);
+  refused check(const engine::purge_jobs& step, plan& with);
+  refused check(const engine::configure_queue& step, plan& with);
+  engine::outcome apply(engine::cancel_job& step, const plan& with);
+  engine::outcome apply(engine::delete_job& step, const plan& with);
+  engine::outcome apply(engine::requeue_dead& step, const plan& with);
+  engine::outcome apply(engine::purge_jobs& step, const plan& with);
+  engine::outcome apply(engine::configure_queue& step, const plan& with);
+  [[nodiscard]] std::vector<std::uint64_t> purge_targets(queue_state& queue,
+                                                         const engine::purge_jobs& step,
+                                                         const plan& with);
+  void plan_purge(queue_state& queue);
+  void cancel_waiting(job_slot slot);
+  /// Forgets a job that does not run, wherever it is.
+  void forget(std::uint64_t id);
+
+  // steps_cron.cpp
+  refused check(const engine::put_cron& step, plan& with);
+  refused check(const engine::delete_cron& step, plan& with);
+  refused check(const engine::fire_cron& step, plan& with);
+  engine::outcome apply(engine::put_cron& step, const plan& with);
+  engine::outcome apply(engine::delete_cron& step, const plan& with);
+  engine::outcome apply(engine::fire_cron& step, const plan& with);
+  [[nodiscard]] std::optional<engine::job_id> fire(const engine::cron_entry& entry,
+                                                   engine::durability level);
+  /// The job of the entry's last slot, while it has not ended.
+  [[nodiscard]] job_slot predecessor(const engine::cron_entry& entry) const;
+  void write_cron(const engine::cron_entry& entry);
+
+  // maintenance.cpp
+  void apply_due();
+  void sweep();
+  [[nodiscard]] bool forget_oldest(queue_state& queue);
+
+  // queries.cpp
+  [[nodiscard]] result<engine::answer> answer(const engine::find_job& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::read_job_log& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_jobs& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::dead_at& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_queue& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_queues& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::read_dead_stats& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_cron& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_crons& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::due_crons& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::read_clock& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::probe_store& what);
+  [[nodiscard]] engine::queue_info info(queue_state& queue);
+
+  // list_jobs.cpp
+  /// A place in a listing: what it is ordered by, then the id.
+  using place = std::pair<std::int64_t, std::uint64_t>;
+  struct candidates {
+    std::vector<place> places;
+    /// There may be more behind them.
+    bool more{false};
+  };
+  [[nodiscard]] candidates list_by_time(const queue_state& queue, const engine::job_filter& filter,
+                                        const std::optional<place>& after) const;
+  [[nodiscard]] candidates list_newest(const queue_state& queue, const engine::job_filter& filter,
+                                       const std::optional<place>& after);
+
+  // load.cpp
+  [[nodiscard]] result<void> begin_life(timestamp now);
+  void load_queues(memory_state& into);
+  void load_jobs(memory_state& into);
+  void load_job(memory_state& into, statement& from);
+  void load_live(memory_state& into, queue_state& queue, statement& from);
+  void place_loaded(memory_state& into, std::int64_t before, std::uint64_t order);
+  void load_crons(memory_state& into);
+  void load_keys(memory_state& into);
+  /// What the journal says was running when the store was closed or died.
+  void adopt_leases();
+  void drop_unclaimed_leases();
+  /// Undoes the present group; says why it failed.
+  [[nodiscard]] error roll_back();
+  /// Builds memory anew from the disk; false when that cannot be read either.
+  bool reload();
+
+  /// A live job that has not found its place yet.
+  struct loaded_job {
+    std::int64_t run_at;
+    std::uint64_t order;
+    job_slot slot;
+    engine::job_status status;
+    friend bool operator>(const loaded_job& a, const loaded_job& b) {
+      return std::pair(a.run_at, a.order) > std::pair(b.run_at, b.order);
+    }
+  };
+
+  settings with_;
+  std::unique_ptr<database> db_;
+  std::unique_ptr<lease_journal> journal_;
+  job_rows rows_;
+  statement begin_;
+  statement commit_;
+  statement rollback_;
+  statement read_meta_;
+  statement write_meta_;
+  statement write_queue_;
+  statement write_cron_;
+  statement delete_cron_;
+  statement find_key_;
+  statement insert_key_;
+  statement delete_key_;
+
+  lease_table leases_;
+  std::unique_ptr<memory_state> memory_;
+  hot_jobs hot_;
+  stamp_source stamps_;
+  std::int64_t last_queue_row_{0};
+  timestamp now_{};
+
+  // Of the present group.
+  bool begun_{false};
+  bool sync_first_{false};
+  bool applying_due_{false};
+  /// Calls of `to_write`.
+  std::uint64_t writes_{0};
+  std::vector<counted> counted_;
+  std::vector<queue_state*> hinted_;
+  std::vector<engine::job_id> changed_jobs_;
+  bool crons_changed_{false};
+  /// Jobs that ended.
+  std::size_t ended_{0};
+
+  // Of `load_jobs`.
+  std::priority_queue<loaded_job, std::vector<loaded_job>, std::greater<>> loaded_;
+  bool memory_is_stale_{false};
+};
+
+[[nodiscard]] error job_not_found();
+[[nodiscard]] error conflict(std::string_view code, std::string detail);
+[[nodiscard]] constexpr bool is_waiting(engine::job_status status) noexcept {
+  return status == engine::job_status::queued || status == engine::job_status::scheduled ||
+         status == engine::job_status::retrying;
+}
+
+}  // namespace millrace::embedded

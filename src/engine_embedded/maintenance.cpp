@@ -1,0 +1,64 @@
+#include "group_writer.hpp"
+
+#include <millrace/engine/limits.hpp>
+
+#include <algorithm>
+
+namespace millrace::embedded {
+
+using engine::job_status;
+
+// Due jobs and the ends of leases in one order: by their moment, then by id.
+void group_writer::apply_due() {
+  applying_due_ = true;
+  while (!db_->failed()) {
+    std::optional<due_entry> due = memory_->first_due();
+    if (due && due->first > to_micros(now_)) due.reset();
+    const auto over = leases_.first_over(now_);
+    if (!due && !over) break;
+    if (over && (!due || due_entry(to_micros(over->first), over->second) < *due)) {
+      expire(over->second, over->first);
+      continue;
+    }
+    const job_slot slot = memory_->jobs.find(due->second);
+    live_job& job = memory_->jobs[slot];
+    memory_->displace(slot);
+    memory_->place_queued(slot, from_micros(due->first));
+    job.version = stamps_.next(now_);
+    hint_available(memory_->queue_of(job));
+    hint_changed(job);
+  }
+  applying_due_ = false;
+}
+
+// Forgets what is kept no longer, a little with every group: more than can have ended in it, so that
+// it never falls behind.
+void group_writer::sweep() {
+  constexpr std::size_t forgotten_max = 256;
+  std::size_t left = forgotten_max + 2 * ended_;
+  while (left-- > 0 && !db_->failed()) {
+    const auto first = memory_->first_forgotten();
+    if (!first || first->first > to_micros(now_)) break;
+    if (!forget_oldest(*memory_->queues()[first->second])) break;
+  }
+  forget_keys();
+}
+
+bool group_writer::forget_oldest(queue_state& queue) {
+  const engine::queue_settings& kept = queue.settings;
+  const auto is_over = [this](const ended_list& list, duration span) {
+    return span != duration{0} && !list.empty() && from_micros(list[0].at()) + span <= now_;
+  };
+  const std::uint64_t most = kept.keep_finished_count;
+  if ((most != 0 && queue.finished.size() > most) || is_over(queue.finished, kept.keep_finished)) {
+    const ended_list::entry oldest = queue.finished[0];
+    to_write().remove(oldest.id(), memory_->any_log);
+    memory_->remove_finished(queue, oldest);
+    return true;
+  }
+  if (!is_over(queue.dead, kept.keep_dead)) return false;
+  forget(queue.dead[0].id());
+  return true;
+}
+
+}  // namespace millrace::embedded

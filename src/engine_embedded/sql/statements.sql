@@ -1,0 +1,143 @@
+-- The statements of the engine, each under its name. Parameters are numbered in the order in which
+-- the code binds them.
+
+-- :pragmas
+PRAGMA journal_mode = WAL;
+-- No sync inside a commit: the log is synced by the engine, while the next group is built.
+PRAGMA synchronous = NORMAL;
+-- Debian's build overwrites deleted content with zeros by default; that doubles what a delete writes.
+PRAGMA secure_delete = OFF;
+PRAGMA wal_autocheckpoint = 0;
+PRAGMA temp_store = MEMORY;
+PRAGMA foreign_keys = OFF;
+
+-- :begin
+BEGIN IMMEDIATE
+
+-- :commit
+COMMIT
+
+-- :rollback
+ROLLBACK
+
+-- :read_meta
+SELECT value FROM meta WHERE name = ?1
+
+-- :write_meta
+INSERT INTO meta (name, value) VALUES (?1, ?2)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- :write_queue
+INSERT INTO queue (id, project, name, paused, draining, settings) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (id) DO UPDATE SET
+  paused = excluded.paused, draining = excluded.draining, settings = excluded.settings
+
+-- :read_queues
+SELECT id, project, name, paused, draining, settings FROM queue ORDER BY id
+
+-- :insert_job
+INSERT INTO job (id, queue, priority, max_attempts, created_at, run_at, level, group_key, unique_key,
+                 unique_mode, type, correlation_id, labels, options, data)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+
+-- :renew_job
+UPDATE job SET type = ?2, labels = ?3, data = ?4 WHERE id = ?1
+
+-- :drop_unique
+UPDATE job SET unique_key = NULL, unique_mode = NULL WHERE id = ?1
+
+-- :read_job
+SELECT job.id, job.queue, job.priority, job.max_attempts, job.created_at, job.run_at, job.level,
+       job.group_key, job.unique_key, job.unique_mode, job.type, job.correlation_id, job.labels,
+       job.options, job.data,
+       state.status, state.attempts, state.token, state.version, state.run_at, state.ready,
+       state.priority, state.cancel_requested, state.started_at, state.finished_at,
+       state.first_failed_at, state.failed_at, state.progress, state.progress_message,
+       state.progress_at, state.log_lines, state.error_code, state.fingerprint, state.error,
+       state.checkpoint, state.result
+FROM job LEFT JOIN job_state AS state ON state.id = job.id
+WHERE job.id = ?1
+
+-- :read_state
+SELECT status, attempts, token, version, run_at, ready, priority, cancel_requested, started_at,
+       finished_at, first_failed_at, failed_at, progress, progress_message, progress_at, log_lines,
+       error_code, fingerprint, error, checkpoint, result
+FROM job_state WHERE id = ?1
+
+-- :write_state
+INSERT OR REPLACE INTO job_state
+  (id, status, attempts, token, version, run_at, ready, priority, cancel_requested, started_at,
+   finished_at, first_failed_at, failed_at, progress, progress_message, progress_at, log_lines,
+   error_code, fingerprint, error, checkpoint, result)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+        ?21, ?22)
+
+-- The first run succeeded: by far the most frequent end.
+-- :insert_completed
+INSERT INTO job_state (id, status, attempts, token, version, started_at, finished_at, result)
+VALUES (?1, 4, ?2, ?3, ?4, ?5, ?6, ?7)
+
+-- :delete_job
+DELETE FROM job WHERE id = ?1
+
+-- :delete_state
+DELETE FROM job_state WHERE id = ?1
+
+-- :delete_log
+DELETE FROM job_log WHERE job = ?1
+
+-- :read_live_columns
+SELECT job.id, job.queue, job.priority, job.max_attempts, job.created_at, job.run_at,
+       job.group_key, job.unique_key,
+       state.status, state.attempts, state.token, state.version, state.run_at, state.ready,
+       state.priority, state.cancel_requested, state.finished_at, state.failed_at,
+       state.log_lines, state.fingerprint,
+       CASE WHEN state.status = 5 THEN state.error END
+FROM job LEFT JOIN job_state AS state ON state.id = job.id
+ORDER BY job.id
+
+-- :list_ids_below
+SELECT id, queue FROM job WHERE id < ?1 ORDER BY id DESC LIMIT ?2
+
+-- :insert_log
+INSERT INTO job_log (job, stamp, at, line) VALUES (?1, ?2, ?3, ?4)
+
+-- :trim_log
+DELETE FROM job_log WHERE job = ?1 AND stamp IN
+  (SELECT stamp FROM job_log WHERE job = ?1 ORDER BY stamp LIMIT ?2)
+
+-- :read_log
+SELECT stamp, at, line FROM job_log WHERE job = ?1 AND stamp > ?2 ORDER BY stamp
+
+-- :any_log
+SELECT 1 FROM job_log LIMIT 1
+
+-- :read_crons
+SELECT project, name, queue, schedule, time_zone, catch_up, overlap, paused, next_at, last_fired_at,
+       last_job, fired, skipped, version, job
+FROM cron
+
+-- :write_cron
+INSERT OR REPLACE INTO cron (project, name, queue, schedule, time_zone, catch_up, overlap, paused,
+                             next_at, last_fired_at, last_job, fired, skipped, version, job)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+
+-- :delete_cron
+DELETE FROM cron WHERE project = ?1 AND name = ?2
+
+-- :find_idempotency
+SELECT stamp, made_at, fingerprint, level, outcomes FROM idempotency
+WHERE project = ?1 AND route = ?2 AND key = ?3
+
+-- :insert_idempotency
+INSERT OR REPLACE INTO idempotency (stamp, made_at, project, route, key, fingerprint, level, outcomes)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+
+-- :delete_idempotency
+DELETE FROM idempotency WHERE stamp = ?1
+
+-- :read_idempotency_ages
+SELECT stamp, made_at FROM idempotency ORDER BY stamp
+
+-- :copy_to
+VACUUM INTO ?1

@@ -1,0 +1,254 @@
+#include "assets.hpp"
+#include "routes.hpp"
+#include "http_fixture.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+// The document and the server say the same, and every route is walked: once well, once not.
+namespace millrace::http {
+namespace {
+
+using testing::reply;
+using testing::test_server;
+
+const boost::json::object& document() {
+  static const boost::json::value parsed =
+      boost::json::parse({assets::openapi.data(), assets::openapi.size()});
+  return parsed.get_object();
+}
+
+std::string upper(std::string_view text) {
+  std::string out{text};
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::toupper(c); });
+  return out;
+}
+
+TEST(OpenApi, HasExactlyTheRoutesOfTheServer) {
+  std::set<std::string> documented;
+  for (const auto& path : document().at("paths").as_object()) {
+    for (const auto& verb : path.value().as_object()) {
+      documented.insert(upper(std::string_view{verb.key()}) + " " + std::string{path.key()});
+    }
+  }
+  std::set<std::string> served;
+  for (const route& one : all_routes()) {
+    served.insert(fmt::format("{} {}", to_string(one.verb), one.pattern));
+  }
+  EXPECT_EQ(documented, served);
+}
+
+TEST(OpenApi, DescribesEachOperation) {
+  std::set<std::string> ids;
+  for (const auto& path : document().at("paths").as_object()) {
+    for (const auto& verb : path.value().as_object()) {
+      const auto& operation = verb.value().as_object();
+      const std::string id{operation.at("operationId").as_string().c_str()};
+      EXPECT_TRUE(ids.insert(id).second) << id;
+      EXPECT_FALSE(operation.at("summary").as_string().empty());
+      const auto& responses = operation.at("responses").as_object();
+      EXPECT_TRUE(responses.contains("default")) << id;
+      EXPECT_GE(responses.size(), 2U) << id;
+    }
+  }
+}
+
+void each_reference(const boost::json::value& in,
+                    const std::function<void(std::string_view)>& take) {
+  if (const auto* object = in.if_object()) {
+    for (const auto& member : *object) {
+      if (member.key() == "$ref") {
+        take(member.value().as_string());
+      } else {
+        each_reference(member.value(), take);
+      }
+    }
+  } else if (const auto* array = in.if_array()) {
+    for (const auto& item : *array) each_reference(item, take);
+  }
+}
+
+TEST(OpenApi, RefersOnlyToWhatThereIs) {
+  const boost::json::value whole = document();
+  std::size_t count = 0;
+  each_reference(whole, [&](std::string_view reference) {
+    ++count;
+    ASSERT_TRUE(reference.starts_with("#/"));
+    boost::system::error_code code;
+    (void)whole.find_pointer({reference.data() + 1, reference.size() - 1}, code);
+    EXPECT_FALSE(code) << reference;
+  });
+  EXPECT_GT(count, 50U);
+}
+
+// The members of an answer are those the document names, and all that it requires are there.
+void expect_shape(const boost::json::value& answer, std::string_view schema) {
+  const auto& wanted = document().at("components").at("schemas").at(schema).as_object();
+  const auto& members = wanted.at("properties").as_object();
+  for (const auto& member : answer.as_object()) {
+    EXPECT_TRUE(members.contains(member.key())) << schema << " " << member.key();
+  }
+  if (!wanted.contains("required")) return;
+  for (const auto& name : wanted.at("required").as_array()) {
+    EXPECT_TRUE(answer.as_object().contains(name.as_string())) << schema << " " << name;
+  }
+}
+
+TEST(OpenApi, NamesTheMembersOfAnswers) {
+  const test_server server;
+  const reply made = server.ask("POST /v1/queues/document/jobs",
+                                R"({"unique":"u","group":"g","lease":9,"timeout":60})");
+  expect_shape(made.json(), "Job");
+  expect_shape(server.ask("GET /v1/queues/document").json(), "Queue");
+  expect_shape(server.ask("PUT /v1/cron/c", R"({"queue":"q","schedule":"@daily"})").json(), "Cron");
+  expect_shape(server.ask("GET /v1/jobs/x").json(), "Problem");
+  expect_shape(server.ask("POST /v1/jobs/" + made.text("id") + ":cancel").json(), "JobChanged");
+}
+
+struct walk {
+  std::string method;
+  std::string pattern;
+  /// The path of a request that goes well, with `{job}`, `{token}` and `{dead}` filled in.
+  std::string good_path;
+  std::string good_body;
+  unsigned good_status;
+  std::string bad_path;
+  std::string bad_body;
+  unsigned bad_status;
+};
+std::ostream& operator<<(std::ostream& out, const walk& of) {
+  return out << of.method << " " << of.pattern;
+}
+
+const std::vector<walk> walks{
+    {"POST", "/v1/queues/{queue}/jobs", "/v1/queues/document/jobs", "{}", 201,
+     "/v1/queues/document/jobs", "[", 400},
+    {"GET", "/v1/queues/{queue}/jobs", "/v1/queues/document/jobs", "", 200, "/v1/queues/no/jobs",
+     "", 404},
+    {"POST", "/v1/queues/{queue}:reserve", "/v1/queues/document:reserve", "{}", 200,
+     "/v1/queues/document:reserve", R"({"max":-1})", 422},
+    {"POST", "/v1/queues:reserve", "/v1/queues:reserve", R"({"queues":["document"]})", 200,
+     "/v1/queues:reserve", R"({"queues":[]})", 422},
+    {"POST", "/v1/jobs/{id}:ack", "/v1/jobs/{job}:ack", R"({"token":{token}})", 200,
+     "/v1/jobs/{job}:ack", R"({"token":1})", 409},
+    {"POST", "/v1/jobs/{id}:fail", "/v1/jobs/{job}:fail", R"({"token":{token},"error":"e"})", 200,
+     "/v1/jobs/{job}:fail", R"({"token":1})", 409},
+    {"POST", "/v1/jobs/{id}:extend", "/v1/jobs/{job}:extend", R"({"token":{token}})", 200,
+     "/v1/jobs/{job}:extend", R"({"token":1})", 409},
+    {"POST", "/v1/jobs/{id}:snooze", "/v1/jobs/{job}:snooze", R"({"token":{token}})", 200,
+     "/v1/jobs/{job}:snooze", R"({"token":1})", 409},
+    {"POST", "/v1/jobs/{id}:cancel", "/v1/jobs/{job}:cancel", "{}", 200, "/v1/jobs/{dead}:cancel",
+     "{}", 409},
+    {"POST", "/v1/jobs:ack", "/v1/jobs:ack", R"({"jobs":[{"id":"{job}","token":{token}}]})", 200,
+     "/v1/jobs:ack", R"({"jobs":{}})", 422},
+    {"POST", "/v1/jobs:extend", "/v1/jobs:extend", R"({"jobs":[{"id":"{job}","token":{token}}]})",
+     200, "/v1/jobs:extend", R"({"job":[]})", 422},
+    {"PUT", "/v1/jobs/{id}/progress", "/v1/jobs/{job}/progress", R"({"token":{token},"value":1})",
+     200, "/v1/jobs/{job}/progress", R"({"token":1,"value":1})", 409},
+    {"GET", "/v1/jobs/{id}/events", "/v1/jobs/{dead}/events", "", 200,
+     "/v1/jobs/{job}/events?from=x", "", 400},
+    {"GET", "/v1/jobs/{id}", "/v1/jobs/{job}?log=1", "", 200, "/v1/jobs/no", "", 404},
+    {"DELETE", "/v1/jobs/{id}", "/v1/jobs/{dead}", "", 204, "/v1/jobs/{job}", "", 409},
+    {"GET", "/v1/queues", "/v1/queues", "", 200, "/v1/queues?limit=0", "", 422},
+    {"GET", "/v1/queues/{queue}", "/v1/queues/document", "", 200, "/v1/queues/no", "", 404},
+    {"PUT", "/v1/queues/{queue}", "/v1/queues/document", R"({"concurrency":1})", 200,
+     "/v1/queues/document", R"({"concurrency":[]})", 422},
+    {"GET", "/v1/queues/{queue}/retries", "/v1/queues/document/retries", "", 200,
+     "/v1/queues/no/retries", "", 404},
+    {"POST", "/v1/queues/{queue}:pause", "/v1/queues/document:pause", "", 200,
+     "/v1/queues/a%20b:pause", "", 422},
+    {"POST", "/v1/queues/{queue}:resume", "/v1/queues/document:resume", "{}", 200,
+     "/v1/queues/document:resume", R"({"x":1})", 422},
+    {"POST", "/v1/queues/{queue}:drain", "/v1/queues/document:drain", "", 200,
+     "/v1/queues/document:drain?x=1", "", 422},
+    {"POST", "/v1/queues/{queue}:purge", "/v1/queues/document:purge", "{}", 200,
+     "/v1/queues/no:purge", "{}", 404},
+    {"GET", "/v1/cron", "/v1/cron", "", 200, "/v1/cron?limit=x", "", 422},
+    {"GET", "/v1/cron/{name}", "/v1/cron/nightly", "", 200, "/v1/cron/no", "", 404},
+    {"PUT", "/v1/cron/{name}", "/v1/cron/hourly", R"({"queue":"q","schedule":"@hourly"})", 201,
+     "/v1/cron/hourly", R"({"queue":"q","schedule":"hourly"})", 422},
+    {"DELETE", "/v1/cron/{name}", "/v1/cron/nightly", "", 204, "/v1/cron/no", "", 404},
+    {"GET", "/admin/dlq/stats", "/admin/dlq/stats", "", 200, "/admin/dlq/stats?x=1", "", 422},
+    {"GET", "/admin/dlq/{queue}", "/admin/dlq/document", "", 200, "/admin/dlq/no", "", 404},
+    {"DELETE", "/admin/dlq/{queue}", "/admin/dlq/document", "", 200, "/admin/dlq/no", "", 404},
+    {"POST", "/admin/dlq/{queue}/requeue/{index}", "/admin/dlq/document/requeue/0", "", 200,
+     "/admin/dlq/document/requeue/9", "", 404},
+    {"POST", "/admin/dlq/{queue}:requeue", "/admin/dlq/document:requeue", R"({"all":true})", 200,
+     "/admin/dlq/document:requeue", "{}", 422},
+    {"GET", "/admin/backup", "/admin/backup", "", 200, "/admin/backup?x=1", "", 422},
+    {"GET", "/health", "/health", "", 200, "/health?x=1", "", 422},
+    {"GET", "/health/live", "/health/live", "", 200, "/health/live?x=1", "", 422},
+    {"GET", "/health/ready", "/health/ready", "", 200, "/health/ready?x=1", "", 422},
+    {"GET", "/metrics", "/metrics", "", 200, "/metrics?x=1", "", 422},
+    {"GET", "/openapi.json", "/openapi.json", "", 200, "/openapi.json?x=1", "", 422},
+    {"GET", "/", "/", "", 200, "/?x=1", "", 422},
+};
+
+std::string filled(std::string text, const std::map<std::string, std::string>& with) {
+  for (const auto& [name, value] : with) {
+    const std::size_t at = text.find(name);
+    if (at != std::string::npos) text.replace(at, name.size(), value);
+  }
+  return text;
+}
+
+class EveryRoute : public ::testing::TestWithParam<walk> {};
+
+TEST_P(EveryRoute, IsWalkedWellAndNot) {
+  test_server server({.backup = [](const std::filesystem::path& path) -> result<void> {
+    std::FILE* file = std::fopen(path.c_str(), "wb");
+    std::fputs("the store", file);
+    std::fclose(file);
+    return {};
+  }});
+  (void)server.ask("PUT /v1/cron/nightly", R"({"queue":"q","schedule":"@daily"})");
+  (void)server.ask("POST /v1/queues/document/jobs", "[{},{}]");
+  const auto leased = server.ask("POST /v1/queues/document:reserve", R"({"max":2})").json();
+  const auto& jobs = leased.at("jobs").as_array();
+  std::map<std::string, std::string> with{
+      {"{job}", jobs[0].at("id").as_string().c_str()},
+      {"{token}", std::to_string(jobs[0].at("token").as_int64())},
+      {"{dead}", jobs[1].at("id").as_string().c_str()}};
+  (void)server.ask("POST /v1/jobs/" + with["{dead}"] + ":fail",
+                   fmt::format(R"({{"token":{},"error":"e","permanent":true}})",
+                               jobs[1].at("token").as_int64()));
+
+  const walk& one = GetParam();
+  const reply bad =
+      server.ask(one.method + " " + filled(one.bad_path, with), filled(one.bad_body, with));
+  EXPECT_EQ(bad.status, one.bad_status) << bad.body;
+  EXPECT_EQ(bad.header("content-type"), "application/problem+json");
+  const reply good =
+      server.ask(one.method + " " + filled(one.good_path, with), filled(one.good_body, with));
+  EXPECT_EQ(good.status, one.good_status) << good.body;
+  // A record is made once its answer is on its way; after the end all are there.
+  server.stop();
+  const auto records = server.records();
+  EXPECT_EQ(records.back().route, one.pattern);
+}
+
+std::string test_name(const ::testing::TestParamInfo<walk>& info) {
+  std::string name = info.param.method;
+  for (const char c : info.param.pattern)
+    name += std::isalnum(static_cast<unsigned char>(c)) ? c : 'X';
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Table, EveryRoute, ::testing::ValuesIn(walks), test_name);
+
+TEST(EveryRoute, StandsInTheTable) {
+  std::set<std::string> walked;
+  for (const walk& one : walks) walked.insert(one.method + " " + one.pattern);
+  std::set<std::string> served;
+  for (const route& one : all_routes()) {
+    served.insert(fmt::format("{} {}", to_string(one.verb), one.pattern));
+  }
+  EXPECT_EQ(walked, served);
+}
+
+}  // namespace
+}  // namespace millrace::http

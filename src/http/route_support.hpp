@@ -1,0 +1,46 @@
+#pragma once
+
+#include "problem.hpp"
+#include "service.hpp"
+
+#include <millrace/engine/job.hpp>
+#include <millrace/engine/queries.hpp>
+#include <millrace/http/target.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+/// What several routes read from a request in the same way.
+namespace millrace::http {
+
+/// The queue that the path names.
+[[nodiscard]] result<engine::queue_key> queue_in_path(const service& with, const request& what);
+
+/// The job that the path names. A text that cannot be an id names none: job_not_found.
+[[nodiscard]] result<engine::job_id> job_in_path(const request& what);
+
+[[nodiscard]] error job_not_found();
+[[nodiscard]] error queue_not_found(const std::string& name);
+
+/// Refuses any query parameter.
+[[nodiscard]] result<void> check_no_query(const request& what);
+/// Refuses any query parameter, and any member in the body: there is nothing to say here.
+[[nodiscard]] result<void> check_bare(const request& what);
+
+/// How much of a list is asked for.
+struct list_request {
+  std::uint32_t limit{0};
+  std::string cursor;
+};
+[[nodiscard]] list_request read_list_request(query_reader& query);
+
+/// A page of jobs that is bounded in bytes too: jobs may carry a megabyte each, and a page holds up
+/// to a thousand. Reads small pages until it has enough of either.
+[[nodiscard]] awaitable<result<engine::page<engine::job>>> list_bounded(service& with,
+                                                                        engine::list_jobs asked);
+
+/// Appends `,"cursor":…}`: null on the last page.
+void append_list_end(std::string& out, const std::string& cursor);
+
+}  // namespace millrace::http

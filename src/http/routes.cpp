@@ -1,0 +1,55 @@
+#include "routes.hpp"
+
+#include <array>
+
+namespace millrace::http {
+namespace {
+
+// Literal paths stand before those whose variable part would take them too.
+constexpr std::array table{
+    route{method::post, "/v1/queues/{queue}/jobs", &enqueue_jobs, body_kind::json},
+    route{method::get, "/v1/queues/{queue}/jobs", &list_jobs},
+    route{method::post, "/v1/queues/{queue}:reserve", &reserve_jobs, body_kind::json},
+    route{method::post, "/v1/queues:reserve", &reserve_from_queues, body_kind::json},
+    route{method::post, "/v1/jobs/{id}:ack", &ack_job, body_kind::json},
+    route{method::post, "/v1/jobs/{id}:fail", &fail_job, body_kind::json},
+    route{method::post, "/v1/jobs/{id}:extend", &extend_job, body_kind::json},
+    route{method::post, "/v1/jobs/{id}:snooze", &snooze_job, body_kind::json},
+    route{method::post, "/v1/jobs/{id}:cancel", &cancel_job, body_kind::json},
+    route{method::post, "/v1/jobs:ack", &ack_jobs, body_kind::json},
+    route{method::post, "/v1/jobs:extend", &extend_jobs, body_kind::json},
+    route{method::put, "/v1/jobs/{id}/progress", &report_job, body_kind::json},
+    route{method::get, "/v1/jobs/{id}/events", &job_events},
+    route{method::get, "/v1/jobs/{id}", &show_job},
+    route{method::delete_, "/v1/jobs/{id}", &delete_job},
+    route{method::get, "/v1/queues", &list_queues},
+    route{method::get, "/v1/queues/{queue}", &show_queue},
+    route{method::put, "/v1/queues/{queue}", &set_queue, body_kind::json},
+    route{method::get, "/v1/queues/{queue}/retries", &list_retries},
+    route{method::post, "/v1/queues/{queue}:pause", &pause_queue, body_kind::json},
+    route{method::post, "/v1/queues/{queue}:resume", &resume_queue, body_kind::json},
+    route{method::post, "/v1/queues/{queue}:drain", &drain_queue, body_kind::json},
+    route{method::post, "/v1/queues/{queue}:purge", &purge_queue, body_kind::json},
+    route{method::get, "/v1/cron", &list_crons},
+    route{method::get, "/v1/cron/{name}", &show_cron},
+    route{method::put, "/v1/cron/{name}", &set_cron, body_kind::json},
+    route{method::delete_, "/v1/cron/{name}", &delete_cron},
+    route{method::get, "/admin/dlq/stats", &dead_letter_stats},
+    route{method::get, "/admin/dlq/{queue}", &list_dead},
+    route{method::delete_, "/admin/dlq/{queue}", &purge_dead},
+    route{method::post, "/admin/dlq/{queue}/requeue/{index}", &requeue_dead_at, body_kind::json},
+    route{method::post, "/admin/dlq/{queue}:requeue", &requeue_dead_many, body_kind::json},
+    route{method::get, "/admin/backup", &send_backup},
+    route{method::get, "/health", &show_health},
+    route{method::get, "/health/live", &show_live},
+    route{method::get, "/health/ready", &show_ready},
+    route{method::get, "/metrics", &show_metrics},
+    route{method::get, "/openapi.json", &show_openapi},
+    route{method::get, "/", &show_page},
+};
+
+}  // namespace
+
+std::span<const route> all_routes() noexcept { return table; }
+
+}  // namespace millrace::http

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "router.hpp"
+#include "service.hpp"
+
+#include <span>
+
+/// Every route there is. A handler answers everything a client can send; `what` is borrowed: it is
+/// awaited in place.
+namespace millrace::http {
+
+[[nodiscard]] std::span<const route> all_routes() noexcept;
+
+// Jobs (routes_jobs.cpp).
+awaitable<response> enqueue_jobs(service& with, request& what);
+awaitable<response> show_job(service& with, request& what);
+awaitable<response> cancel_job(service& with, request& what);
+awaitable<response> delete_job(service& with, request& what);
+awaitable<response> job_events(service& with, request& what);
+
+// Runs (routes_runs.cpp).
+awaitable<response> reserve_jobs(service& with, request& what);
+awaitable<response> reserve_from_queues(service& with, request& what);
+awaitable<response> ack_job(service& with, request& what);
+awaitable<response> fail_job(service& with, request& what);
+awaitable<response> extend_job(service& with, request& what);
+awaitable<response> snooze_job(service& with, request& what);
+awaitable<response> report_job(service& with, request& what);
+awaitable<response> ack_jobs(service& with, request& what);
+awaitable<response> extend_jobs(service& with, request& what);
+
+// Queues (routes_queues.cpp).
+awaitable<response> list_queues(service& with, request& what);
+awaitable<response> show_queue(service& with, request& what);
+awaitable<response> set_queue(service& with, request& what);
+awaitable<response> list_jobs(service& with, request& what);
+awaitable<response> list_retries(service& with, request& what);
+awaitable<response> pause_queue(service& with, request& what);
+awaitable<response> resume_queue(service& with, request& what);
+awaitable<response> drain_queue(service& with, request& what);
+awaitable<response> purge_queue(service& with, request& what);
+
+// Dead letters (routes_dlq.cpp).
+awaitable<response> dead_letter_stats(service& with, request& what);
+awaitable<response> list_dead(service& with, request& what);
+awaitable<response> requeue_dead_at(service& with, request& what);
+awaitable<response> requeue_dead_many(service& with, request& what);
+awaitable<response> purge_dead(service& with, request& what);
+
+// Recurring jobs (routes_cron.cpp).
+awaitable<response> list_crons(service& with, request& what);
+awaitable<response> show_cron(service& with, request& what);
+awaitable<response> set_cron(service& with, request& what);
+awaitable<response> delete_cron(service& with, request& what);
+
+// The server itself (routes_health.cpp, routes_backup.cpp).
+awaitable<response> show_page(service& with, request& what);
+awaitable<response> show_openapi(service& with, request& what);
+awaitable<response> show_health(service& with, request& what);
+awaitable<response> show_live(service& with, request& what);
+awaitable<response> show_ready(service& with, request& what);
+awaitable<response> show_metrics(service& with, request& what);
+awaitable<response> send_backup(service& with, request& what);
+
+}  // namespace millrace::http

@@ -1,0 +1,168 @@
+#include "assets.hpp"
+#include "route_support.hpp"
+#include "routes.hpp"
+
+#include <millrace/base/text_time.hpp>
+#include <millrace/engine/async.hpp>
+#include <millrace/http/job_codec.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+namespace millrace::http {
+namespace {
+
+constexpr std::string_view metrics_type = "text/plain; version=0.0.4; charset=utf-8";
+constexpr std::string_view html_type = "text/html; charset=utf-8";
+/// Queues that the metrics name, by name; a scrape stays bounded however many there are.
+constexpr std::size_t metrics_queues_max = 1000;
+
+void append_queue_metrics(std::string& out, const std::vector<engine::queue_info>& queues,
+                          timestamp now) {
+  using engine::queue_info;
+  struct gauge {
+    std::string_view status;
+    std::uint64_t queue_info::* value;
+  };
+  constexpr std::array<gauge, 7> gauges{{{"queued", &queue_info::waiting},
+                                         {"scheduled", &queue_info::scheduled},
+                                         {"running", &queue_info::running},
+                                         {"retrying", &queue_info::retrying},
+                                         {"dead", &queue_info::dead},
+                                         {"completed", &queue_info::completed},
+                                         {"cancelled", &queue_info::cancelled}}};
+  const auto at = std::back_inserter(out);
+  out +=
+      "# HELP millrace_queue_jobs Jobs of a queue by status.\n# TYPE millrace_queue_jobs gauge\n";
+  for (const queue_info& one : queues) {
+    for (const gauge& of : gauges) {
+      out += "millrace_queue_jobs{queue=\"";
+      append_label_value(out, one.queue.name);
+      fmt::format_to(at, "\",status=\"{}\"}} {}\n", of.status, one.*of.value);
+    }
+  }
+  out +=
+      "# HELP millrace_queue_oldest_seconds How long the oldest available job has waited.\n"
+      "# TYPE millrace_queue_oldest_seconds gauge\n";
+  for (const queue_info& one : queues) {
+    const timestamp since = one.oldest_available_at.value_or(now);
+    out += "millrace_queue_oldest_seconds{queue=\"";
+    append_label_value(out, one.queue.name);
+    fmt::format_to(at, "\"}} {}\n", to_seconds(std::max(duration{0}, now - since)));
+  }
+  out +=
+      "# HELP millrace_queue_paused Whether a queue hands out no jobs.\n"
+      "# TYPE millrace_queue_paused gauge\n";
+  for (const queue_info& one : queues) {
+    out += "millrace_queue_paused{queue=\"";
+    append_label_value(out, one.queue.name);
+    fmt::format_to(at, "\"}} {}\n", one.paused ? 1 : 0);
+  }
+}
+
+double uptime_seconds(const service& with) {
+  const auto up = std::chrono::steady_clock::now() - with.started;
+  return std::chrono::duration<double>(up).count();
+}
+
+// borrows: awaited in place
+awaitable<result<std::vector<engine::queue_info>>> all_queues(service& with) {
+  std::vector<engine::queue_info> all;
+  std::string cursor;
+  do {
+    auto page = co_await engine::ask(
+        with.store, engine::list_queues{.project = with.project, .limit = 200, .cursor = cursor});
+    if (!page) co_return std::unexpected(std::move(page.error()));
+    std::ranges::move(page->items, std::back_inserter(all));
+    cursor = std::move(page->cursor);
+  } while (!cursor.empty() && all.size() < metrics_queues_max);
+  co_return all;
+}
+
+}  // namespace
+
+awaitable<response> show_page(service&, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  response answer{.content_type = html_type, .body = std::string{assets::page}};
+  // All of the page is in the page, and it talks to nobody but this server.
+  answer.headers =
+      "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src "
+      "'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+      "frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
+  co_return answer;
+}
+
+awaitable<response> show_openapi(service&, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  co_return json_response(std::string{assets::openapi});
+}
+
+awaitable<response> show_health(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  const engine::store_traits traits = with.store.traits();
+  const auto probe = co_await engine::ask(with.store, engine::probe_store{});
+  std::string body = fmt::format(
+      R"({{"status":"{}","version":"{}","engine":"{}","durability":"{}","uptime":{:.3f})",
+      probe ? "ok" : "failing", with.options.version, traits.engine,
+      engine::to_string(traits.strongest), uptime_seconds(with));
+  if (!probe) {
+    body += R"(,"error":)";
+    append_problem(body, probe.error());
+  }
+  body += '}';
+  co_return json_response(std::move(body), probe ? 200 : 503);
+}
+
+awaitable<response> show_live(service&, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  co_return json_response(R"({"status":"ok"})");
+}
+
+awaitable<response> show_ready(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  if (with.stopping) {
+    co_return problem(error{
+        .kind = errc::unavailable, .code = "stopping", .detail = "The server is about to end."});
+  }
+  const auto probe = co_await engine::ask(with.store, engine::probe_store{});
+  if (!probe) {
+    // Whatever is wrong with the store: not ready.
+    error why = probe.error();
+    const unsigned status = std::max(status_of(why), 503U);
+    co_return problem(status, why);
+  }
+  std::string body = R"({"status":"ready","took":)";
+  append_number(body, to_seconds(probe->took));
+  body += '}';
+  co_return json_response(std::move(body));
+}
+
+awaitable<response> show_metrics(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  const auto now = co_await engine::ask(with.store, engine::read_clock{});
+  if (!now) co_return problem(now.error());
+  const auto queues = co_await all_queues(with);
+  if (!queues) co_return problem(queues.error());
+  response answer{.content_type = metrics_type};
+  fmt::format_to(std::back_inserter(answer.body),
+                 "# HELP millrace_build_info What runs here.\n# TYPE millrace_build_info gauge\n"
+                 "millrace_build_info{{version=\"{}\",engine=\"{}\"}} 1\n"
+                 "# HELP millrace_uptime_seconds Since the server was made.\n"
+                 "# TYPE millrace_uptime_seconds gauge\nmillrace_uptime_seconds {:.3f}\n",
+                 with.options.version, with.store.traits().engine, uptime_seconds(with));
+  append_queue_metrics(answer.body, *queues, *now);
+  with.numbers.append_to(answer.body);
+  co_return answer;
+}
+
+}  // namespace millrace::http

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "http_metrics.hpp"
+
+#include <millrace/http/server.hpp>
+#include <millrace/queue/queue.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+
+namespace millrace::http {
+
+/// What every route works with.
+struct service {
+  engine::store& store;
+  queues jobs;
+  const server_options& options;
+  http_metrics& numbers;
+  const std::atomic<bool>& stopping;
+  std::chrono::steady_clock::time_point started{std::chrono::steady_clock::now()};
+  /// One backup at a time.
+  std::atomic<bool> backing_up{false};
+  /// Whose records requests without a key see.
+  std::string project{"default"};
+};
+
+}  // namespace millrace::http

@@ -1,0 +1,249 @@
+#include "child_process.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <sys/stat.h>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+using testing::child_process;
+using words = std::vector<std::string>;
+
+/// What a command that has ended said.
+struct ended {
+  int code{-1};
+  std::string out;
+  std::string err;
+};
+
+class Program : public ::testing::Test {
+protected:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "millrace-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  static words command(words args) {
+    args.insert(args.begin(), MILLRACE_PROGRAM);
+    return args;
+  }
+
+  ended run(words args, words environment = {}) {
+    child_process child{command(std::move(args)), directory_, std::move(environment)};
+    const int code = child.wait();
+    return {.code = code, .out = child.out(), .err = child.err()};
+  }
+
+  // Starts a server and waits until it says that it listens.
+  std::unique_ptr<child_process> serve(words more = {}, words environment = {}) {
+    words args{"serve", "--listen", "127.0.0.1:0"};
+    args.insert(args.end(), more.begin(), more.end());
+    auto server = std::make_unique<child_process>(command(std::move(args)), directory_,
+                                                  std::move(environment));
+    EXPECT_TRUE(server->wait_for("data      ")) << server->err();
+    return server;
+  }
+
+  static std::string address_of(const child_process& server) {
+    const std::string& out = server.out();
+    const std::size_t begin = out.find("http://");
+    return out.substr(begin, out.find('\n') - begin);
+  }
+
+  static int stop(child_process& server) {
+    server.signal(SIGTERM);
+    return server.wait();
+  }
+
+  std::string script(const std::string& name, const std::string& text) const {
+    const std::filesystem::path file = directory_ / name;
+    std::ofstream{file} << "#!/bin/sh\n" << text;
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+    return file.string();
+  }
+
+  std::filesystem::path directory_;
+};
+
+bool holds(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_F(Program, ServesWithNothingButItsOptionsAndStopsAtSigterm) {
+  const auto server = serve();
+  EXPECT_TRUE(server->out().starts_with("listening http://127.0.0.1:"));
+  EXPECT_TRUE(holds(server->out(), "dashboard " + address_of(*server) + "/\n")) << server->out();
+  const auto socket = directory_ / ".millrace" / "millrace.sock";
+  struct stat facts {};
+  ASSERT_EQ(::stat(socket.c_str(), &facts), 0);
+  EXPECT_TRUE(S_ISSOCK(facts.st_mode));
+  EXPECT_EQ(facts.st_mode & 0777U, 0600U);
+  EXPECT_EQ(stop(*server), 0) << server->err();
+  EXPECT_TRUE(holds(server->err(), "stopped")) << server->err();
+}
+
+TEST_F(Program, KeepsJobsOverARestartAndAKill) {
+  auto server = serve();
+  const ended made = run({"enqueue", "mail", "7"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const std::string id = made.out.substr(0, made.out.size() - 1);
+  EXPECT_EQ(stop(*server), 0);
+  EXPECT_EQ(run({"job", id}).code, 4);
+  server = serve();
+  EXPECT_EQ(run({"job", id}).code, 0);
+  const ended second = run({"enqueue", "mail", "8"});
+  server->signal(SIGKILL);
+  EXPECT_EQ(server->wait(), -1);
+  server = serve();
+  EXPECT_EQ(run({"job", second.out.substr(0, second.out.size() - 1)}).code, 0);
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, AnswersOverItsAddressToo) {
+  const auto server = serve();
+  const auto elsewhere = directory_ / "elsewhere";
+  std::filesystem::create_directory(elsewhere);
+  child_process by_flag{command({"queue", "ls", "--json", "--url", address_of(*server)}), elsewhere};
+  EXPECT_EQ(by_flag.wait(), 0) << by_flag.err();
+  EXPECT_TRUE(by_flag.out().starts_with(R"({"queues":[)")) << by_flag.out();
+  child_process by_variable{command({"queue", "ls"}), elsewhere,
+                            {"MILLRACE_URL=" + address_of(*server)}};
+  EXPECT_EQ(by_variable.wait(), 0) << by_variable.err();
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, RefusesWhatCannotBeServedAndSaysWhy) {
+  const auto server = serve();
+  const ended same_directory = run({"serve", "--listen", "127.0.0.1:0"});
+  EXPECT_EQ(same_directory.code, 1);
+  EXPECT_TRUE(holds(same_directory.err, "in use by process")) << same_directory.err;
+
+  const std::string address = address_of(*server).substr(std::string{"http://"}.size());
+  const ended same_port = run({"serve", "--listen", address, "--data", "other"});
+  EXPECT_EQ(same_port.code, 1);
+  EXPECT_TRUE(holds(same_port.err, address)) << same_port.err;
+
+  const ended everywhere = run({"serve", "--listen", "0.0.0.0:0", "--data", "other"});
+  EXPECT_EQ(everywhere.code, 2);
+  EXPECT_TRUE(holds(everywhere.err, "loopback")) << everywhere.err;
+
+  const ended no_directory = run({"serve", "--listen", "127.0.0.1:0", "--data", "/proc/none"});
+  EXPECT_EQ(no_directory.code, 1);
+  EXPECT_TRUE(holds(no_directory.err, "/proc/none")) << no_directory.err;
+
+  const ended redis = run({"serve", "--redis", "redis://localhost"});
+  EXPECT_EQ(redis.code, 2);
+  EXPECT_TRUE(holds(redis.err, "the Redis engine is not part of this version")) << redis.err;
+  // The first one has not suffered.
+  EXPECT_EQ(run({"queue", "ls"}).code, 0);
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, RefusesABrokenConfigurationBeforeItOpensAnything) {
+  std::ofstream{directory_ / "c.toml"} << "listen = '127.0.0.1:0'\nthread = 2\n";
+  const ended refused = run({"serve", "--config", "c.toml"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_TRUE(refused.err.starts_with(
+      "millrace: c.toml:2: unknown key 'thread'; did you mean 'threads'?\n"))
+      << refused.err;
+  EXPECT_FALSE(std::filesystem::exists(directory_ / ".millrace"));
+}
+
+TEST_F(Program, AppliesTheConfigurationOfQueuesAndJobs) {
+  std::ofstream{directory_ / "c.toml"} << "[jobs]\nbackoff_base = '5s'\n[queues.mail]\n"
+                                          "rate = '10/m'\nmax_attempts = 2\n";
+  const auto server = serve({"--config", "c.toml"}, {"MAX_RETRY_ATTEMPTS=6", "DLQ_RETENTION_DAYS=2"});
+  const ended shown = run({"queue", "show", "mail"});
+  EXPECT_TRUE(holds(shown.out, "rate                 10/1m")) << shown.out;
+  const ended of_queue = run({"enqueue", "mail", "--json"});
+  EXPECT_TRUE(holds(of_queue.out, R"("max_attempts":2)")) << of_queue.out;
+  const ended of_variable = run({"enqueue", "other", "--json"});
+  EXPECT_TRUE(holds(of_variable.out, R"("max_attempts":7)")) << of_variable.out;
+  EXPECT_TRUE(holds(run({"queue", "show", "other"}).out, "keep dead            2d"));
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, WritesItsPidFileAndTakesItAway) {
+  const auto server = serve({"--pid-file", "pid", "--log-format", "json"});
+  std::ifstream file{directory_ / "pid"};
+  pid_t written = 0;
+  file >> written;
+  EXPECT_EQ(written, server->pid());
+  EXPECT_EQ(stop(*server), 0);
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "pid"));
+  EXPECT_TRUE(server->err().starts_with("{\"time\":\"")) << server->err();
+}
+
+TEST_F(Program, WorkerRunsJobsAndHandsTheirResultsBack) {
+  const auto server = serve();
+  const std::string program =
+      script("work", "read job\necho \"::progress 0.5 half\"\necho \"arg $1\"\necho 42\n");
+  child_process worker{
+      command({"worker", "--queue", "mail:2", "--queue", "other", "--exec", program, "--", "--x"}),
+      directory_};
+  const ended done = run({"enqueue", "mail", "1", "--wait"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_TRUE(done.out.ends_with("42\n")) << done.out;
+  EXPECT_TRUE(holds(done.out, "log: arg --x\n")) << done.out;
+  EXPECT_EQ(stop(worker), 0) << worker.err();
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, AJobThatCanNeverBeDoneIsADeadLetter) {
+  const auto server = serve();
+  const std::string program = script("work", "echo 'no such page' >&2\nexit 65\n");
+  child_process worker{command({"worker", "--queue", "mail", "--exec", program}), directory_};
+  const ended failed = run({"enqueue", "mail", "1", "--wait"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_TRUE(holds(failed.err, "is dead: no such page")) << failed.err;
+  EXPECT_TRUE(holds(run({"dlq", "ls", "mail"}).out, "no such page"));
+  EXPECT_EQ(stop(worker), 0);
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, WorkerSaysWhatIsWrongWithItsProgram) {
+  const auto server = serve();
+  const ended absent = run({"worker", "--queue", "mail", "--exec", "./absent"});
+  EXPECT_EQ(absent.code, 2);
+  EXPECT_TRUE(holds(absent.err, "absent")) << absent.err;
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, BacksUpWhileItServesAndRestores) {
+  auto server = serve();
+  const ended made = run({"enqueue", "mail", "7"});
+  const ended kept = run({"backup", "copy"});
+  EXPECT_EQ(kept.code, 0) << kept.err;
+  EXPECT_EQ(run({"backup", "copy"}).code, 2);
+  EXPECT_EQ(stop(*server), 0);
+  const ended restored = run({"restore", "copy", "--data", "restored"});
+  EXPECT_EQ(restored.code, 0) << restored.err;
+  EXPECT_EQ(run({"restore", "copy", "--data", "restored"}).code, 1);
+  server = serve({"--data", "restored"});
+  const ended job = run({"job", made.out.substr(0, made.out.size() - 1), "--url",
+                         address_of(*server)});
+  EXPECT_EQ(job.code, 0) << job.err;
+  EXPECT_EQ(stop(*server), 0);
+}
+
+TEST_F(Program, AStopEndsLongPollsAndStreamsAtOnce) {
+  const auto server = serve();
+  const ended made = run({"enqueue", "mail", "--delay", "1h"});
+  const std::string id = made.out.substr(0, made.out.size() - 1);
+  child_process watcher{command({"job", id, "--watch"}), directory_};
+  ASSERT_TRUE(watcher.wait_for("scheduled")) << watcher.err();
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(stop(*server), 0) << server->err();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{5});
+}
+
+}  // namespace
+}  // namespace millrace
