@@ -61,8 +61,9 @@ void invocation::add(std::string_view name, std::string value) {
 std::vector<option> with_server_options(std::vector<option> own) {
   own.push_back({.name = "--url",
                  .value = "URL",
-                 .purpose = "the server: http://HOST:PORT or unix:PATH (default: MILLRACE_URL, else "
-                            "the socket in ./.millrace, else http://127.0.0.1:7070)"});
+                 .purpose =
+                     "the server: http://HOST:PORT or unix:PATH (default: MILLRACE_URL, else "
+                     "the socket in ./.millrace, else http://127.0.0.1:7070)"});
   return own;
 }
 

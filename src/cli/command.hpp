@@ -53,8 +53,7 @@ public:
   [[nodiscard]] const std::string& required(std::string_view name) const;
 
   /// Errors: invalid_argument, naming the option.
-  [[nodiscard]] result<std::optional<std::int64_t>> integer(std::string_view name,
-                                                            std::int64_t min,
+  [[nodiscard]] result<std::optional<std::int64_t>> integer(std::string_view name, std::int64_t min,
                                                             std::int64_t max) const;
   [[nodiscard]] result<std::optional<duration>> span(std::string_view name) const;
 

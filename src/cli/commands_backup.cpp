@@ -75,10 +75,9 @@ exit_code backup(context& with) {
   new_file file{path};
   if (auto opened = file.open(); !opened) return report(with, opened.error());
   client::request what{.target = "/admin/backup", .timeout = backup_timeout};
-  const auto got = run_to_end((*server)->io(),
-                              (*server)->api().download(std::move(what), [&file](auto bytes) {
-                                return file.append(bytes);
-                              }));
+  const auto got = run_to_end(
+      (*server)->io(), (*server)->api().download(
+                           std::move(what), [&file](auto bytes) { return file.append(bytes); }));
   if (!got) return report(with, got.error());
   if (auto finished = file.finish(); !finished) return report(with, finished.error());
   with.around.out << fmt::format("{} bytes in {}\n", grouped(*got), path);

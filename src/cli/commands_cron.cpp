@@ -58,7 +58,8 @@ void print_entry(const context& with, const json::value& entry) {
     return fmt::format("{} ({})", text_at(entry, name), when(with, entry, name));
   };
   print("name", text_at(entry, "name"));
-  print("schedule", fmt::format("{} ({})", text_at(entry, "schedule"), text_at(entry, "time_zone")));
+  print("schedule",
+        fmt::format("{} ({})", text_at(entry, "schedule"), text_at(entry, "time_zone")));
   print("queue", text_at(entry, "queue"));
   print("state", flag_at(entry, "paused") ? "paused" : "on");
   print("next", time("next_at"));
@@ -122,12 +123,14 @@ std::vector<option> add_options() {
        .purpose = "whose clock the schedule means: Europe/Rome (default UTC)"},
       {.name = "--catch-up",
        .value = "POLICY",
-       .purpose = "times missed while no server ran: one job for all of them (default), none, or all",
+       .purpose =
+           "times missed while no server ran: one job for all of them (default), none, or all",
        .choices = "one none all"},
       {.name = "--overlap",
        .value = "POLICY",
-       .purpose = "the last job has not ended: allow (default), skip this time, or replace one that "
-                  "waits",
+       .purpose =
+           "the last job has not ended: allow (default), skip this time, or replace one that "
+           "waits",
        .choices = "allow skip replace"},
       {.name = "--paused", .purpose = "make it, but do not fire it"}};
   for (option& one : job_options()) {
@@ -166,8 +169,9 @@ std::vector<command> cron_commands() {
                                  "(default: null)",
                       .required = false}},
        .options = add_options(),
-       .examples = {"millrace cron add nightly '0 3 * * *' report --time-zone Europe/Rome",
-                    "millrace cron add pulse '@every 90s' health '{\"deep\":false}' --overlap skip"},
+       .examples =
+           {"millrace cron add nightly '0 3 * * *' report --time-zone Europe/Rome",
+            "millrace cron add pulse '@every 90s' health '{\"deep\":false}' --overlap skip"},
        .run = add},
       {.name = "cron rm",
        .purpose = "Remove a recurring job; jobs it has made stay.",

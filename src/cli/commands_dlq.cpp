@@ -64,9 +64,10 @@ void print_stats(const context& with, const json::value& body) {
                {"MOST FREQUENT ERROR"}}};
   for (const json::value& one : items_at(body, "queues")) {
     const json::array& errors = items_at(one, "top_errors");
-    const std::string top = errors.empty() ? std::string{}
-                                           : fmt::format("{}× {}", count_at(errors.front(), "count"),
-                                                         text_at(errors.front(), "sample"));
+    const std::string top = errors.empty()
+                                ? std::string{}
+                                : fmt::format("{}× {}", count_at(errors.front(), "count"),
+                                              text_at(errors.front(), "sample"));
     shown.add({text_at(one, "queue"), grouped(count_at(one, "count")), age_of(with, one, "oldest"),
                grouped(count_at(one, "retrying")),
                fmt::format("{:.0f} %", number_at(one, "failure_rate").value_or(0) * 100),
@@ -93,8 +94,7 @@ exit_code list(context& with) {
 }
 
 bool is_index(std::string_view text) {
-  return !text.empty() &&
-         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 error no_dead_letter(const context& with, std::string_view which) {
@@ -134,8 +134,8 @@ exit_code show(context& with) {
   if (!answer) return report(with, answer.error());
   const auto job = body_of(*answer);
   if (!job) return report(with, job.error());
-  const bool belongs = text_at(*job, "status") == "dead" &&
-                       text_at(*job, "queue") == with.in.required("QUEUE");
+  const bool belongs =
+      text_at(*job, "status") == "dead" && text_at(*job, "queue") == with.in.required("QUEUE");
   if (!belongs) return report(with, no_dead_letter(with, id));
   if (with.in.has("--json")) {
     with.around.out << answer->body << '\n';
@@ -163,12 +163,15 @@ result<std::string> selection(const context& with) {
   }
   const auto ids = with.in.texts("WHICH");
   if (std::ranges::any_of(ids, is_index)) {
-    return invalid("WHICH", "an index moves when others are requeued: name several, and a dry run, "
-                            "by their ids");
+    return invalid("WHICH",
+                   "an index moves when others are requeued: name several, and a dry run, "
+                   "by their ids");
   }
-  const int ways = (ids.empty() ? 0 : 1) + (filter.empty() ? 0 : 1) + (with.in.has("--all") ? 1 : 0);
+  const int ways =
+      (ids.empty() ? 0 : 1) + (filter.empty() ? 0 : 1) + (with.in.has("--all") ? 1 : 0);
   if (ways != 1) {
-    return invalid("", "say which: ids or an index, or a filter (--type, --label, --error), or --all");
+    return invalid("",
+                   "say which: ids or an index, or a filter (--type, --label, --error), or --all");
   }
   json_writer body;
   if (with.in.has("--all")) body.flag("all", true);

@@ -19,11 +19,10 @@ exit_code enqueue(context& with) {
   if (!body) return report_usage(with, "enqueue", body.error());
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "enqueue", server.error());
-  client::request what{
-      .method = client::verb::post,
-      .target = fmt::format("/v1/queues/{}/jobs",
-                            client::encode_segment(with.in.required("QUEUE"))),
-      .body = std::move(*body)};
+  client::request what{.method = client::verb::post,
+                       .target = fmt::format("/v1/queues/{}/jobs",
+                                             client::encode_segment(with.in.required("QUEUE"))),
+                       .body = std::move(*body)};
   if (auto key = with.in.text("--idempotency-key")) {
     what.headers.push_back({"Idempotency-Key", std::move(*key)});
   }
@@ -88,7 +87,8 @@ std::vector<command> job_commands() {
   enqueue_all.push_back({.name = "--idempotency-key",
                          .value = "KEY",
                          .purpose = "sent again within 24h it makes no second job"});
-  enqueue_all.push_back({.name = "--wait", .purpose = "follow the job to its end, print its result"});
+  enqueue_all.push_back(
+      {.name = "--wait", .purpose = "follow the job to its end, print its result"});
   return {
       {.name = "enqueue",
        .purpose = "Put a job into a queue; prints its id.",
@@ -111,7 +111,8 @@ std::vector<command> job_commands() {
            {{.name = "--watch", .purpose = "follow status, progress and log until it has ended"},
             {.name = "--cancel", .purpose = "cancel it, or ask it to stop where it runs"},
             {.name = "--delete", .purpose = "forget it; refused while it runs"}}),
-       .examples = {"millrace job document~1hkqz5vt0c8", "millrace job document~1hkqz5vt0c8 --watch",
+       .examples = {"millrace job document~1hkqz5vt0c8",
+                    "millrace job document~1hkqz5vt0c8 --watch",
                     "millrace job document~1hkqz5vt0c8 --json | jq .result"},
        .run = job,
        .notes = "With --watch: exit code 0 when it completed, 1 when it is dead or cancelled."},

@@ -136,9 +136,9 @@ exit_code list_jobs(context& with) {
   for (const std::string& label : with.in.texts("--label")) {
     const std::size_t equals = label.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return report_usage(with, "queue jobs",
-                          invalid("--label", fmt::format("'{}' is no label: write key=value", label))
-                              .error());
+      return report_usage(
+          with, "queue jobs",
+          invalid("--label", fmt::format("'{}' is no label: write key=value", label)).error());
     }
     query.push_back(fmt::format("label.{}={}", client::encode_segment(label.substr(0, equals)),
                                 client::encode_segment(label.substr(equals + 1))));
@@ -248,12 +248,11 @@ std::vector<command> queue_commands() {
       {.name = "queue purge",
        .purpose = "Delete the jobs of a queue that wait; those that run are left alone.",
        .arguments = {queue_argument},
-       .options = with_reading_options(
-           {{.name = "--what",
-             .value = "WHICH",
-             .purpose = "waiting (default), finished or dead",
-             .choices = "waiting finished dead"},
-            yes_option()}),
+       .options = with_reading_options({{.name = "--what",
+                                         .value = "WHICH",
+                                         .purpose = "waiting (default), finished or dead",
+                                         .choices = "waiting finished dead"},
+                                        yes_option()}),
        .examples = {"millrace queue purge mail", "millrace queue purge mail --what finished --yes"},
        .run = purge},
   };

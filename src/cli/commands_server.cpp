@@ -9,13 +9,15 @@ std::vector<command> server_commands() {
       {.name = "serve",
        .purpose = "Run a server: the queue, its API, its dashboard.",
        .options = serve_options(),
-       .examples = {"millrace serve",
-                    "millrace serve --listen 127.0.0.1:0 --data /var/lib/millrace --log-format json",
-                    "millrace serve --config millrace.toml"},
+       .examples =
+           {"millrace serve",
+            "millrace serve --listen 127.0.0.1:0 --data /var/lib/millrace --log-format json",
+            "millrace serve --config millrace.toml"},
        .run = serve,
-       .notes = "Everything can also be set in the file or by variables (MILLRACE_LISTEN, …): "
-                "options count\nbefore variables, variables before the file. SIGTERM and Ctrl-C end "
-                "it within 10 s; nothing that\nwas answered is lost, whatever ends it."},
+       .notes =
+           "Everything can also be set in the file or by variables (MILLRACE_LISTEN, …): "
+           "options count\nbefore variables, variables before the file. SIGTERM and Ctrl-C end "
+           "it within 10 s; nothing that\nwas answered is lost, whatever ends it."},
       {.name = "worker",
        .purpose = "Take jobs from a server and run them.",
        .arguments = {{.name = "ARG",
@@ -23,14 +25,16 @@ std::vector<command> server_commands() {
                       .required = false,
                       .repeated = true}},
        .options = work_options(),
-       .examples = {"millrace worker --queue mail --exec ./send-mail",
-                    "millrace worker --queue video:3 --queue audio --concurrency 4 --exec python3 -- "
-                    "convert.py --fast",
-                    "millrace worker --queue hooks --http http://127.0.0.1:8080/jobs"},
+       .examples =
+           {"millrace worker --queue mail --exec ./send-mail",
+            "millrace worker --queue video:3 --queue audio --concurrency 4 --exec python3 -- "
+            "convert.py --fast",
+            "millrace worker --queue hooks --http http://127.0.0.1:8080/jobs"},
        .run = work,
-       .notes = "A program ends with 0 when the job is done, 65 when it can never be done, anything "
-                "else to have it\nrun again. SIGTERM and Ctrl-C hand running jobs back; a second one "
-                "does not wait."},
+       .notes =
+           "A program ends with 0 when the job is done, 65 when it can never be done, anything "
+           "else to have it\nrun again. SIGTERM and Ctrl-C hand running jobs back; a second one "
+           "does not wait."},
   };
 }
 

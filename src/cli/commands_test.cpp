@@ -44,8 +44,8 @@ protected:
 };
 
 TEST_F(Commands, EnqueuePrintsTheIdThatJobShows) {
-  const std::string id = enqueue({"mail", R"({"to":"ann"})", "--type", "welcome", "--priority",
-                                  "9", "--label", "team=ops"});
+  const std::string id = enqueue(
+      {"mail", R"({"to":"ann"})", "--type", "welcome", "--priority", "9", "--label", "team=ops"});
   EXPECT_TRUE(id.starts_with("mail~"));
   ASSERT_EQ(run({"job", id}), exit_code::done) << err();
   for (const std::string_view part :
@@ -147,10 +147,11 @@ TEST_F(Commands, QueueJobsFilters) {
 }
 
 TEST_F(Commands, QueueSetChangesWhatIsNamedAndNothingElse) {
-  ASSERT_EQ(run({"queue", "set", "mail", "--rate", "100/m", "--concurrency", "8"}),
-            exit_code::done) << err();
+  ASSERT_EQ(run({"queue", "set", "mail", "--rate", "100/m", "--concurrency", "8"}), exit_code::done)
+      << err();
   ASSERT_EQ(run({"queue", "set", "mail", "--backoff", "fixed", "--keep-dead", "1d"}),
-            exit_code::done) << err();
+            exit_code::done)
+      << err();
   ASSERT_EQ(run({"queue", "set", "mail", "--backoff-base", "5s", "--json"}), exit_code::done)
       << err();
   const json::value queue = printed();
@@ -211,9 +212,10 @@ TEST_F(Commands, DeadLettersAreShownRequeuedAndPurged) {
 }
 
 TEST_F(Commands, RecurringJobsAreMadeShownAndRemoved) {
-  ASSERT_EQ(run({"cron", "add", "nightly", "0 3 * * *", "report", R"({"deep":true})",
-                 "--time-zone", "Europe/Rome", "--overlap", "skip", "--priority", "7"}),
-            exit_code::done) << err();
+  ASSERT_EQ(run({"cron", "add", "nightly", "0 3 * * *", "report", R"({"deep":true})", "--time-zone",
+                 "Europe/Rome", "--overlap", "skip", "--priority", "7"}),
+            exit_code::done)
+      << err();
   EXPECT_TRUE(holds(out(), "0 3 * * * (Europe/Rome)")) << out();
   ASSERT_EQ(run({"cron", "show", "nightly", "--json"}), exit_code::done);
   EXPECT_EQ(text_at(printed(), "overlap"), "skip");
@@ -241,12 +243,8 @@ TEST_F(Commands, WatchFollowsAJobToItsEnd) {
   const std::string id = enqueue({"mail"});
   std::jthread worker{[this] {
     const auto job = server_.lease("mail");
-    (void)server_.commit<engine::job_changed>(
-        engine::report_progress{.id = job.what.id,
-                                .token = job.token,
-                                .value = 0.5,
-                                .message = "half",
-                                .log = {"a line"}});
+    (void)server_.commit<engine::job_changed>(engine::report_progress{
+        .id = job.what.id, .token = job.token, .value = 0.5, .message = "half", .log = {"a line"}});
     (void)server_.commit<engine::job_changed>(
         engine::ack_job{.id = job.what.id, .token = job.token, .result = R"({"ok":1})"});
   }};

@@ -71,7 +71,8 @@ std::vector<std::string_view> option_names(const command& what) {
 
 /// `compgen` for the value of an option or argument.
 std::string bash_values(value_kind kind, std::string_view choices) {
-  if (!choices.empty()) return fmt::format("COMPREPLY=($(compgen -W {} -- \"$cur\"))", shell_quoted(choices));
+  if (!choices.empty())
+    return fmt::format("COMPREPLY=($(compgen -W {} -- \"$cur\"))", shell_quoted(choices));
   switch (kind) {
     case value_kind::file:
     case value_kind::program: return "COMPREPLY=($(compgen -f -- \"$cur\"))";
@@ -89,7 +90,9 @@ void append_bash_command(std::string& out, const command& what) {
     if (one.value.empty()) continue;
     fmt::format_to(to, "        {}) {}; return ;;\n", one.name, bash_values(one.kind, one.choices));
   }
-  fmt::format_to(to, "      esac\n      if [[ $cur == -* ]]; then\n        COMPREPLY=($(compgen -W {} -- \"$cur\"))\n",
+  fmt::format_to(to,
+                 "      esac\n      if [[ $cur == -* ]]; then\n        COMPREPLY=($(compgen -W {} "
+                 "-- \"$cur\"))\n",
                  shell_quoted(fmt::format("{}", fmt::join(option_names(what), " "))));
   if (!what.arguments.empty()) {
     const argument& first = what.arguments.front();
@@ -99,8 +102,7 @@ void append_bash_command(std::string& out, const command& what) {
 }
 
 /// The queues a running server knows, one a line; nothing where there is none.
-constexpr std::string_view list_queues =
-    "millrace queue ls --names 2>/dev/null";
+constexpr std::string_view list_queues = "millrace queue ls --names 2>/dev/null";
 
 std::string_view zsh_action(value_kind kind) {
   switch (kind) {
@@ -142,7 +144,7 @@ void append_zsh_command(std::string& out, const command& what) {
   for (const argument& one : what.arguments) {
     fmt::format_to(to, " \\\n        {}",
                    shell_quoted(fmt::format("{}:{}:{}", one.repeated ? "*" : "", zsh_text(one.name),
-                                      zsh_action(one.kind, one.choices))));
+                                            zsh_action(one.kind, one.choices))));
   }
   out += "\n      ;;\n";
 }
@@ -172,8 +174,8 @@ void append_fish_command(std::string& out, const command& what) {
   auto to = std::back_inserter(out);
   const std::string condition = fish_quoted(fish_condition(what.name));
   for (const option& one : what.options) {
-    fmt::format_to(to, "complete -c millrace -n {} -l {} -d {}{}\n", condition,
-                   one.name.substr(2), fish_quoted(one.purpose),
+    fmt::format_to(to, "complete -c millrace -n {} -l {} -d {}{}\n", condition, one.name.substr(2),
+                   fish_quoted(one.purpose),
                    one.value.empty() ? std::string{} : fish_values(one.kind, one.choices));
   }
   if (what.arguments.empty()) return;
@@ -208,11 +210,12 @@ std::string bash_completion() {
                    "      {}) COMPREPLY=($(compgen -W {} -- \"$cur\")); return ;;\n", one.name,
                    shell_quoted(fmt::format("{}", fmt::join(words, " "))));
   }
-  fmt::format_to(to,
-                 "  if ((COMP_CWORD == 1)); then\n"
-                 "    COMPREPLY=($(compgen -W {} -- \"$cur\"))\n    return\n  fi\n"
-                 "  if ((COMP_CWORD == 2)); then\n    case ${{COMP_WORDS[1]}} in\n{}    esac\n  fi\n",
-                 shell_quoted(fmt::format("{} help --version", fmt::join(heads, " "))), second);
+  fmt::format_to(
+      to,
+      "  if ((COMP_CWORD == 1)); then\n"
+      "    COMPREPLY=($(compgen -W {} -- \"$cur\"))\n    return\n  fi\n"
+      "  if ((COMP_CWORD == 2)); then\n    case ${{COMP_WORDS[1]}} in\n{}    esac\n  fi\n",
+      shell_quoted(fmt::format("{} help --version", fmt::join(heads, " "))), second);
   fmt::format_to(to,
                  "  local name=${{COMP_WORDS[1]}}\n"
                  "  case $name in {}) name+=\" ${{COMP_WORDS[2]}}\" ;; esac\n  case $name in\n",
@@ -242,7 +245,8 @@ std::string zsh_completion() {
   out += "    )\n    _describe command words_of\n    return\n  fi\n  case $name in\n";
   for (const group& one : groups()) {
     if (one.second_words.empty()) continue;
-    fmt::format_to(to, "    {})\n      if (( CURRENT == 3 )); then\n        words_of=(\n", one.name);
+    fmt::format_to(to, "    {})\n      if (( CURRENT == 3 )); then\n        words_of=(\n",
+                   one.name);
     append_words(one.second_words);
     out +=
         "        )\n        _describe command words_of\n        return\n      fi\n"
@@ -250,8 +254,9 @@ std::string zsh_completion() {
   }
   out += "  esac\n  shift words\n  (( CURRENT-- ))\n  case $name in\n";
   for (const command& one : all_commands()) append_zsh_command(out, one);
-  out += "  esac\n}\n\nif [ \"$funcstack[1]\" = _millrace ]; then\n  _millrace \"$@\"\nelse\n"
-         "  compdef _millrace millrace\nfi\n";
+  out +=
+      "  esac\n}\n\nif [ \"$funcstack[1]\" = _millrace ]; then\n  _millrace \"$@\"\nelse\n"
+      "  compdef _millrace millrace\nfi\n";
   return out;
 }
 

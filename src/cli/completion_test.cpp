@@ -36,10 +36,9 @@ protected:
       list += " ''";
       ++count;
     }
-    const std::string script =
-        "source " + (directory_ / "completion").string() + "; COMP_WORDS=(" + list +
-        "); COMP_CWORD=" + std::to_string(count - 1) +
-        "; _millrace; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    const std::string script = "source " + (directory_ / "completion").string() + "; COMP_WORDS=(" +
+                               list + "); COMP_CWORD=" + std::to_string(count - 1) +
+                               "; _millrace; printf '%s\\n' \"${COMPREPLY[@]}\"";
     const std::filesystem::path file = directory_ / "ask";
     std::ofstream{file} << script;
     FILE* shell = ::popen(("bash " + file.string()).c_str(), "r");

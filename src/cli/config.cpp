@@ -164,8 +164,7 @@ constexpr std::array settings{
             }},
     setting{"jobs.depth_max", "MILLRACE_JOBS_DEPTH_MAX", "",
             [](const config_value& from, serve_settings& into) {
-              return put(into.defaults.queue.depth_max,
-                         from.as_integer(1, 1'000'000'000'000));
+              return put(into.defaults.queue.depth_max, from.as_integer(1, 1'000'000'000'000));
             }},
     // Names of other backends, in the environment only.
     setting{"", "MAX_RETRY_ATTEMPTS", "",

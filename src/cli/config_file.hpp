@@ -21,8 +21,8 @@ struct file_entry {
 
 /// Reads a TOML file into its keys, in the order of the file.
 ///
-/// Errors: invalid_argument (`invalid_configuration`) with file, line and what is wrong: unreadable,
-/// broken TOML, a value that is neither text, number, truth value nor a list of texts.
+/// Errors: invalid_argument (`invalid_configuration`) with file, line and what is wrong:
+/// unreadable, broken TOML, a value that is neither text, number, truth value nor a list of texts.
 [[nodiscard]] result<std::vector<file_entry>> read_config_file(const std::filesystem::path& file);
 
 }  // namespace millrace::cli

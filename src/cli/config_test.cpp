@@ -99,12 +99,9 @@ body = 1048576
 }
 
 TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
-  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},
-                      {"RETRY_BACKOFF_BASE_SECONDS", "5"},
-                      {"DLQ_RETENTION_DAYS", "2"},
-                      {"SERVER_ID", "left"},
-                      {"REDIS_URL", "redis://ignored"},
-                      {"CACHE_DEFAULT_TTL", "300"}};
+  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},      {"RETRY_BACKOFF_BASE_SECONDS", "5"},
+                      {"DLQ_RETENTION_DAYS", "2"},      {"SERVER_ID", "left"},
+                      {"REDIS_URL", "redis://ignored"}, {"CACHE_DEFAULT_TTL", "300"}};
   const auto loaded = load("");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   EXPECT_EQ(loaded->defaults.max_attempts, 4U);
@@ -133,14 +130,13 @@ TEST_F(LoadSettings, WarnsOfAVariableThatMeansNothing) {
 }
 
 TEST_F(LoadSettings, NamesAnUnknownKeyItsPlaceAndTheNearest) {
-  EXPECT_EQ(complaint("\nthread = 3\n"),
-            "c.toml:2| unknown key 'thread'; did you mean 'threads'?");
+  EXPECT_EQ(complaint("\nthread = 3\n"), "c.toml:2| unknown key 'thread'; did you mean 'threads'?");
   EXPECT_EQ(complaint("[jobs]\nmax_attempt = 3\n"),
             "c.toml:2| unknown key 'jobs.max_attempt'; did you mean 'jobs.max_attempts'?");
   EXPECT_EQ(complaint("[queues.mail]\n\nrat = '1/s'\n"),
             "c.toml:3| unknown key 'queues.mail.rat'; did you mean 'rate'?");
-  EXPECT_TRUE(complaint("frobnicate = 1\n").starts_with(
-      "c.toml:1| unknown key 'frobnicate'; known are listen, "));
+  EXPECT_TRUE(complaint("frobnicate = 1\n")
+                  .starts_with("c.toml:1| unknown key 'frobnicate'; known are listen, "));
   EXPECT_TRUE(complaint("[queues]\nmail = 1\n").starts_with("c.toml:2| unknown key 'queues.mail'"));
 }
 
@@ -149,12 +145,17 @@ TEST_F(LoadSettings, NamesKeyValueAndWhatIsAllowed) {
             "c.toml:1: threads| 0 is not a whole number from 1 to 1024");
   EXPECT_EQ(complaint("threads = 'two'\n"),
             "c.toml:1: threads| 'two' is not a whole number from 1 to 1024");
-  EXPECT_EQ(complaint("log_format = 'xml'\n"), "c.toml:1: log_format| 'xml' is not one of text, json");
+  EXPECT_EQ(complaint("log_format = 'xml'\n"),
+            "c.toml:1: log_format| 'xml' is not one of text, json");
   EXPECT_EQ(complaint("data = 3\n"), "c.toml:1: data| 3 is not a text in quotes");
-  EXPECT_EQ(complaint("listen = []\n"), "c.toml:1: listen| [] is not an address like 127.0.0.1:7070");
-  EXPECT_TRUE(complaint("[jobs]\nkeep_dead = '-1s'\n").starts_with("c.toml:2: jobs.keep_dead| '-1s' is not "));
-  EXPECT_TRUE(complaint("[jobs]\nkeep_dead = -1\n").starts_with("c.toml:2: jobs.keep_dead| -1 is not "));
-  EXPECT_TRUE(complaint("[limits]\nbody = '3TB'\n").starts_with("c.toml:2: limits.body| '3TB' is not "));
+  EXPECT_EQ(complaint("listen = []\n"),
+            "c.toml:1: listen| [] is not an address like 127.0.0.1:7070");
+  EXPECT_TRUE(complaint("[jobs]\nkeep_dead = '-1s'\n")
+                  .starts_with("c.toml:2: jobs.keep_dead| '-1s' is not "));
+  EXPECT_TRUE(
+      complaint("[jobs]\nkeep_dead = -1\n").starts_with("c.toml:2: jobs.keep_dead| -1 is not "));
+  EXPECT_TRUE(
+      complaint("[limits]\nbody = '3TB'\n").starts_with("c.toml:2: limits.body| '3TB' is not "));
   EXPECT_EQ(complaint("listen = [1]\n"),
             "c.toml:1: listen| is neither a text, a number, true or false, nor a list of texts");
 }
@@ -196,8 +197,10 @@ max_attempts = 2
 }
 
 TEST_F(LoadSettings, ChecksQueues) {
-  EXPECT_TRUE(complaint("[queues.mail]\nrate = 'fast'\n").starts_with("c.toml:2: queues.mail.rate| 'fast' is not a rate"));
-  EXPECT_TRUE(complaint("[queues.mail]\nrate = '0/s'\n").starts_with("c.toml:2: queues.mail.rate| "));
+  EXPECT_TRUE(complaint("[queues.mail]\nrate = 'fast'\n")
+                  .starts_with("c.toml:2: queues.mail.rate| 'fast' is not a rate"));
+  EXPECT_TRUE(
+      complaint("[queues.mail]\nrate = '0/s'\n").starts_with("c.toml:2: queues.mail.rate| "));
   EXPECT_TRUE(complaint("[queues.'a b']\nrate = '1/s'\n").starts_with("c.toml:2"));
 }
 

@@ -52,9 +52,8 @@ result<Enum> parse_word(const std::array<std::pair<Enum, std::string_view>, Coun
   for (const auto& [value, word] : words) {
     if (word == text) return value;
   }
-  return invalid(std::string{field},
-                 fmt::format("'{}' is not one of {}", text,
-                             fmt::join(words | std::views::values, ", ")));
+  return invalid(std::string{field}, fmt::format("'{}' is not one of {}", text,
+                                                 fmt::join(words | std::views::values, ", ")));
 }
 
 constexpr std::array strategies{
@@ -114,7 +113,8 @@ result<std::vector<std::string>> config_value::as_texts() const {
 result<std::int64_t> config_value::as_integer(std::int64_t min, std::int64_t max) const {
   std::optional<std::int64_t> number;
   if (const auto* integer = std::get_if<std::int64_t>(&value_)) number = *integer;
-  if (const auto* text = std::get_if<std::string>(&value_)) number = whole_number<std::int64_t>(*text);
+  if (const auto* text = std::get_if<std::string>(&value_))
+    number = whole_number<std::int64_t>(*text);
   if (!number || *number < min || *number > max) {
     return refuse(fmt::format("a whole number from {} to {}", min, max));
   }

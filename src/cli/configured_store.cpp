@@ -15,8 +15,7 @@ void replace_default(Value& held, const Value& built_in, const Value& wanted) {
 }
 
 engine::transaction make_queues(const std::vector<engine::queue_key>& keys,
-                                const engine::queue_settings& settings,
-                                engine::durability level) {
+                                const engine::queue_settings& settings, engine::durability level) {
   engine::transaction made{.level = level};
   for (const engine::queue_key& key : keys) {
     made.steps.emplace_back(engine::configure_queue{.queue = key, .settings = settings});
@@ -56,8 +55,8 @@ result<void> configured_store::prepare_queue(const engine::queue_info& queue) {
     seen_.insert(queue.queue);
   }
   if (wanted == queue.settings) return {};
-  auto done = engine::blocking::commit(beneath_,
-                                       make_queues({queue.queue}, wanted, traits().strongest));
+  auto done =
+      engine::blocking::commit(beneath_, make_queues({queue.queue}, wanted, traits().strongest));
   if (!done) return std::unexpected(std::move(done.error().why));
   return {};
 }
@@ -65,11 +64,14 @@ result<void> configured_store::prepare_queue(const engine::queue_info& queue) {
 void configured_store::submit(std::vector<engine::transaction> batch, commit_handler done) {
   for (engine::transaction& one : batch) {
     for (engine::step& step : one.steps) {
-      auto* enqueue = std::get_if<engine::enqueue_job>(&step);
-      if (enqueue == nullptr) continue;
       // What the step holds counts where the queue has no setting of its own.
-      if (enqueue->default_attempts) enqueue->spec.max_attempts = defaults_.max_attempts;
-      if (enqueue->default_backoff) enqueue->spec.backoff = defaults_.backoff;
+      if (auto* enqueue = std::get_if<engine::enqueue_job>(&step)) {
+        if (enqueue->default_attempts) enqueue->spec.max_attempts = defaults_.max_attempts;
+        if (enqueue->default_backoff) enqueue->spec.backoff = defaults_.backoff;
+      } else if (auto* cron = std::get_if<engine::put_cron>(&step)) {
+        if (cron->entry.default_attempts) cron->entry.job.max_attempts = defaults_.max_attempts;
+        if (cron->entry.default_backoff) cron->entry.job.backoff = defaults_.backoff;
+      }
     }
   }
   std::vector<engine::queue_key> fresh;

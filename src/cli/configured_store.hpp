@@ -22,8 +22,8 @@ struct store_defaults {
 
 /// A store under which what nobody has said is as the configuration says.
 ///
-/// A queue that was there before keeps its settings, but for retention and depth where those are the
-/// built-in ones: whoever changes the configuration means those queues too.
+/// A queue that was there before keeps its settings, but for retention and depth where those are
+/// the built-in ones: whoever changes the configuration means those queues too.
 ///
 /// Threading and lifetime: as the store beneath, which must outlive it.
 /// Cost: for each step a look at its kind; where queues have defaults, a look-up of its queue too.

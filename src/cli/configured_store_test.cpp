@@ -37,8 +37,8 @@ TEST(ConfiguredStore, GivesDefaultsWhereNeitherTheJobNorItsQueueSaysAnything) {
 TEST(ConfiguredStore, LeavesAJobThatSaysItselfAlone) {
   model::model_store beneath;
   configured_store store{beneath, {.max_attempts = 9, .backoff = {.base = 1s}}};
-  const engine::job made =
-      enqueue(store, {.queue = {.name = "q"}, .spec = {.max_attempts = 2, .backoff = {.base = 7s}}});
+  const engine::job made = enqueue(
+      store, {.queue = {.name = "q"}, .spec = {.max_attempts = 2, .backoff = {.base = 7s}}});
   EXPECT_EQ(made.spec.max_attempts, 2U);
   EXPECT_EQ(made.spec.backoff.base, 7s);
 }
@@ -76,8 +76,8 @@ TEST(ConfiguredStore, GivesAQueueItsDefaultsAtItsFirstUse) {
   EXPECT_EQ(settings_of(store, "enqueued").keep_dead, duration{48h});
   ASSERT_TRUE(commit_one(store, engine::lease_jobs{.queues = {{.name = "leased"}}}));
   EXPECT_EQ(settings_of(store, "leased").keep_dead, duration{48h});
-  ASSERT_TRUE(commit_one(store, engine::configure_queue{.queue = {.name = "paused"},
-                                                        .paused = true}));
+  ASSERT_TRUE(
+      commit_one(store, engine::configure_queue{.queue = {.name = "paused"}, .paused = true}));
   EXPECT_EQ(settings_of(store, "paused").keep_dead, duration{48h});
 }
 
@@ -93,9 +93,9 @@ TEST(ConfiguredStore, AnswersNoMoreThanWasAsked) {
 TEST(ConfiguredStore, KeepsWhatSomebodyHasSet) {
   model::model_store beneath;
   configured_store store{beneath, two_days()};
-  ASSERT_TRUE(commit_one(store, engine::configure_queue{
-                                    .queue = {.name = "q"},
-                                    .settings = engine::queue_settings{.keep_dead = 1h}}));
+  ASSERT_TRUE(commit_one(
+      store, engine::configure_queue{.queue = {.name = "q"},
+                                     .settings = engine::queue_settings{.keep_dead = 1h}}));
   enqueue(store, {.queue = {.name = "q"}});
   EXPECT_EQ(settings_of(store, "q").keep_dead, duration{1h});
 }
@@ -103,10 +103,9 @@ TEST(ConfiguredStore, KeepsWhatSomebodyHasSet) {
 TEST(ConfiguredStore, MeansQueuesThatWereThereBefore) {
   model::model_store beneath;
   enqueue(beneath, {.queue = {.name = "plain"}});
-  ASSERT_TRUE(commit_one(beneath, engine::configure_queue{
-                                      .queue = {.name = "set"},
-                                      .settings = engine::queue_settings{.concurrency = 3,
-                                                                         .keep_dead = 1h}}));
+  ASSERT_TRUE(commit_one(beneath, engine::configure_queue{.queue = {.name = "set"},
+                                                          .settings = engine::queue_settings{
+                                                              .concurrency = 3, .keep_dead = 1h}}));
   configured_store store{beneath, two_days()};
   ASSERT_TRUE(store.prepare());
   EXPECT_EQ(settings_of(store, "plain").keep_dead, duration{48h});

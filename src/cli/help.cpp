@@ -103,13 +103,13 @@ std::string program_help() {
 }
 
 std::string group_help(std::string_view group) {
-  std::string out = fmt::format("{}\n\nUsage: millrace {} COMMAND [options]\n",
-                                group_purpose(group), group);
+  std::string out =
+      fmt::format("{}\n\nUsage: millrace {} COMMAND [options]\n", group_purpose(group), group);
   std::vector<entry> entries;
   for (const command& one : all_commands()) {
     if (group_of(one) == group) {
-      entries.push_back({.left = std::string{one.name.substr(group.size() + 1)},
-                         .right = one.purpose});
+      entries.push_back(
+          {.left = std::string{one.name.substr(group.size() + 1)}, .right = one.purpose});
     }
   }
   append_entries(out, "Commands", entries);

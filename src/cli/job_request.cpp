@@ -140,7 +140,9 @@ std::vector<option> job_options() {
 
 std::vector<option> enqueue_options() {
   return {
-      {.name = "--delay", .value = "SPAN", .purpose = "run it no sooner than in 500ms, 30s, 5m, 24h"},
+      {.name = "--delay",
+       .value = "SPAN",
+       .purpose = "run it no sooner than in 500ms, 30s, 5m, 24h"},
       {.name = "--at", .value = "TIME", .purpose = "run it no sooner than 2026-11-20T08:00:00Z"},
       {.name = "--unique",
        .value = "KEY",

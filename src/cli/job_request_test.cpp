@@ -35,9 +35,10 @@ TEST(JobBody, KeepsTheBytesOfTheData) {
 }
 
 TEST(JobBody, SaysWhatTheOptionsSay) {
-  EXPECT_EQ(body({"1", "--type", "t", "--priority", "9", "--delay", "1m30s", "--unique", "k",
-                  "--unique-mode", "replace", "--label", "a=b=c", "--max-attempts", "2",
-                  "--backoff-base", "0", "--group", "g", "--durability", "async"}),
+  EXPECT_EQ(body({"1",     "--type",         "t",    "--priority",     "9",       "--delay",
+                  "1m30s", "--unique",       "k",    "--unique-mode",  "replace", "--label",
+                  "a=b=c", "--max-attempts", "2",    "--backoff-base", "0",       "--group",
+                  "g",     "--durability",   "async"}),
             R"({"data":1,"type":"t","priority":9,"max_attempts":2,"delay":90,)"
             R"("backoff":{"base":0},"unique":{"key":"k","mode":"replace"},)"
             R"("labels":{"a":"b=c"},"group":"g","durability":"async"})");

@@ -19,8 +19,7 @@ namespace {
 
 constexpr std::size_t bar_columns = 20;
 
-std::string time_text(timestamp at, const json::value& job, std::string_view name,
-                      timestamp now) {
+std::string time_text(timestamp at, const json::value& job, std::string_view name, timestamp now) {
   return fmt::format("{} ({})", text_at(job, name), relative_time(at, now));
 }
 
@@ -29,9 +28,9 @@ std::string labels_text(const json::value& job) {
   if (labels == nullptr || !labels->is_object()) return {};
   std::vector<std::string> pairs;
   for (const auto& [key, value] : labels->get_object()) {
-    pairs.push_back(fmt::format("{}={}", std::string_view{key.data(), key.size()},
-                                value.is_string() ? std::string{value.get_string().c_str()}
-                                                  : json_text(value)));
+    pairs.push_back(fmt::format(
+        "{}={}", std::string_view{key.data(), key.size()},
+        value.is_string() ? std::string{value.get_string().c_str()} : json_text(value)));
   }
   return fmt::format("{}", fmt::join(pairs, " "));
 }
@@ -88,8 +87,8 @@ void print_job(const context& with, const json::value& job) {
   print("group", printable(text_at(job, "group")));
   print("worker", printable(text_at(job, "worker")));
   constexpr std::pair<std::string_view, std::string_view> times[] = {
-      {"created", "created_at"},   {"due", "run_at"},         {"started", "started_at"},
-      {"failed", "failed_at"},     {"finished", "finished_at"}, {"lease ends", "leased_until"}};
+      {"created", "created_at"}, {"due", "run_at"},           {"started", "started_at"},
+      {"failed", "failed_at"},   {"finished", "finished_at"}, {"lease ends", "leased_until"}};
   for (const auto& [name, at] : times) {
     if (const auto when = time_at(job, at)) print(name, time_text(*when, job, at, now));
   }

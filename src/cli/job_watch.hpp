@@ -7,11 +7,11 @@
 
 namespace millrace::cli {
 
-/// Follows a job until it has ended, over lost connections too: a bar on a terminal, a line for each
-/// change elsewhere, each event's JSON with `--json`. Then its result or its error.
+/// Follows a job until it has ended, over lost connections too: a bar on a terminal, a line for
+/// each change elsewhere, each event's JSON with `--json`. Then its result or its error.
 ///
-/// Returns: done when it completed, failed when it is dead or cancelled; not_found; unavailable when
-/// no server has answered for half a minute.
+/// Returns: done when it completed, failed when it is dead or cancelled; not_found; unavailable
+/// when no server has answered for half a minute.
 [[nodiscard]] exit_code watch_job(const context& with, server_call& server, std::string id);
 
 }  // namespace millrace::cli

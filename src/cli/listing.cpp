@@ -11,7 +11,8 @@
 namespace millrace::cli {
 
 std::vector<option> with_listing_options(std::vector<option> own) {
-  own.push_back({.name = "--limit", .value = "N", .purpose = "at most so many, 1 to 1000 (default 50)"});
+  own.push_back(
+      {.name = "--limit", .value = "N", .purpose = "at most so many, 1 to 1000 (default 50)"});
   own.push_back({.name = "--cursor", .value = "CURSOR", .purpose = "where the last page ended"});
   return with_reading_options(std::move(own));
 }

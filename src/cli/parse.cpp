@@ -71,8 +71,8 @@ std::vector<std::string> command_first(std::vector<std::string> args) {
   std::size_t leading = 0;
   while (leading < args.size() && args[leading].starts_with("--")) {
     const bool takes_value = args[leading] == "--url";
-    const bool known = takes_value || args[leading].starts_with("--url=") ||
-                       args[leading] == "--json";
+    const bool known =
+        takes_value || args[leading].starts_with("--url=") || args[leading] == "--json";
     if (!known) break;
     leading += takes_value ? 2 : 1;
   }
@@ -184,8 +184,8 @@ private:
         continue;
       }
       if (!one.repeated && options_[i]->size() > 1) {
-        return refuse(fmt::format("{}: given {} times, but it counts once", one.name,
-                                  options_[i]->size()));
+        return refuse(
+            fmt::format("{}: given {} times, but it counts once", one.name, options_[i]->size()));
       }
       for (std::string& value : *options_[i]) {
         if (auto wrong = wrong_choice(one.name, one.choices, value)) return refuse(*wrong);

@@ -19,8 +19,8 @@ std::string refusal(words args) {
 }
 
 TEST(ParseLine, ReadsCommandArgumentsAndOptions) {
-  const auto line = parsed({"enqueue", "mail", "--priority", "9", "{}", "--label=a=b", "--label",
-                            "c=d", "--wait"});
+  const auto line = parsed(
+      {"enqueue", "mail", "--priority", "9", "{}", "--label=a=b", "--label", "c=d", "--wait"});
   EXPECT_EQ(line.what->name, "enqueue");
   EXPECT_EQ(line.in.required("QUEUE"), "mail");
   EXPECT_EQ(line.in.text("JSON"), "{}");

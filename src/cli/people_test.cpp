@@ -39,7 +39,9 @@ TEST(Grouped, SetsACommaEveryThreeDigits) {
 TEST(Printable, LeavesNothingThatATerminalObeys) {
   EXPECT_EQ(printable("a\x1b[31mb\x07"), "a?[31mb?");
   EXPECT_EQ(printable("a\nb\tc\r"), "a b c ");
-  EXPECT_EQ(printable("x\xc2\x9b" "31m"), "x?31m");
+  EXPECT_EQ(printable("x\xc2\x9b"
+                      "31m"),
+            "x?31m");
   EXPECT_EQ(printable("gr\xc3\xbc\xc3\x9f"), "gr\xc3\xbc\xc3\x9f");
 }
 

@@ -14,7 +14,8 @@ public:
   pid_file(const pid_file&) = delete;
   pid_file& operator=(const pid_file&) = delete;
 
-  /// Replaces what is there. An empty path writes nothing. Errors: forbidden (`pid_file_unwritable`).
+  /// Replaces what is there. An empty path writes nothing. Errors: forbidden
+  /// (`pid_file_unwritable`).
   [[nodiscard]] result<void> write(const std::filesystem::path& path);
 
 private:

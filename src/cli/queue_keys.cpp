@@ -28,7 +28,8 @@ struct queue_key_rule {
 template <class Read, class Set>
 result<change> to_change(result<Read> read, Set set) {
   if (!read) return std::unexpected(std::move(read.error()));
-  return change{[value = std::move(*read), set](engine::queue_settings& into) { set(into, value); }};
+  return change{
+      [value = std::move(*read), set](engine::queue_settings& into) { set(into, value); }};
 }
 
 template <class Read>
@@ -57,9 +58,9 @@ constexpr std::array rules{
                    }},
     queue_key_rule{"group_rate",
                    [](const config_value& from) {
-                     return to_change(read_word(from, parse_rate), [](auto& into, const auto& value) {
-                       into.group_rate = value;
-                     });
+                     return to_change(
+                         read_word(from, parse_rate),
+                         [](auto& into, const auto& value) { into.group_rate = value; });
                    }},
     queue_key_rule{"concurrency",
                    [](const config_value& from) {
@@ -84,15 +85,16 @@ constexpr std::array rules{
                    }},
     queue_key_rule{"keep_finished",
                    [](const config_value& from) {
-                     return to_change(from.as_span(duration{0}, longest_retention),
-                                      [](auto& into, duration value) { into.keep_finished = value; });
+                     return to_change(
+                         from.as_span(duration{0}, longest_retention),
+                         [](auto& into, duration value) { into.keep_finished = value; });
                    }},
     queue_key_rule{"keep_finished_count",
                    [](const config_value& from) {
-                     return to_change(from.as_integer(0, 1'000'000'000),
-                                      [](auto& into, std::int64_t value) {
-                                        into.keep_finished_count = static_cast<std::uint64_t>(value);
-                                      });
+                     return to_change(
+                         from.as_integer(0, 1'000'000'000), [](auto& into, std::int64_t value) {
+                           into.keep_finished_count = static_cast<std::uint64_t>(value);
+                         });
                    }},
     queue_key_rule{"keep_dead",
                    [](const config_value& from) {
@@ -121,14 +123,16 @@ constexpr std::array rules{
                    [](const config_value& from) {
                      return to_change(from.as_span(duration{0}, longest_backoff),
                                       [](auto& into, duration value) {
-                                        backoff_of(into).base = std::chrono::ceil<milliseconds>(value);
+                                        backoff_of(into).base =
+                                            std::chrono::ceil<milliseconds>(value);
                                       });
                    }},
     queue_key_rule{"backoff_max",
                    [](const config_value& from) {
                      return to_change(from.as_span(milliseconds{1}, longest_backoff),
                                       [](auto& into, duration value) {
-                                        backoff_of(into).max = std::chrono::ceil<milliseconds>(value);
+                                        backoff_of(into).max =
+                                            std::chrono::ceil<milliseconds>(value);
                                       });
                    }},
     queue_key_rule{"backoff_jitter",

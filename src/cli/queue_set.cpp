@@ -102,13 +102,14 @@ constexpr std::array rules{
               .purpose = "runs of a job that says nothing itself (default 4)"},
              "max_attempts",
              count_json<1, engine::attempts_max>},
-    set_rule{{.name = "--durability",
-              .value = "CLASS",
-              .purpose = "of a job that says nothing itself: durable, async or memory (default: the "
-                         "strongest there is)",
-              .choices = "durable async memory default"},
-             "durability",
-             word_json},
+    set_rule{
+        {.name = "--durability",
+         .value = "CLASS",
+         .purpose = "of a job that says nothing itself: durable, async or memory (default: the "
+                    "strongest there is)",
+         .choices = "durable async memory default"},
+        "durability",
+        word_json},
     set_rule{{.name = "--priority-step",
               .value = "N",
               .purpose = "priorities a job loses with each failed run, -9 to 9 (default 0)"},
@@ -187,7 +188,8 @@ std::string rate_text(const json::value& queue, std::string_view name) {
   const auto limit = number_at(queue, fmt::format("{}.limit", name));
   const auto per = number_at(queue, fmt::format("{}.per", name));
   if (!limit || !per) return {};
-  return fmt::format("{}/{}", *limit, format_duration(duration{static_cast<std::int64_t>(*per * 1e6)}));
+  return fmt::format("{}/{}", *limit,
+                     format_duration(duration{static_cast<std::int64_t>(*per * 1e6)}));
 }
 
 std::string span_text(const json::value& queue, std::string_view name) {
@@ -219,9 +221,10 @@ exit_code set_queue(context& with) {
   if (!backoff) return report_usage(with, name, backoff.error());
   if (*backoff) body.raw("backoff", **backoff);
   if (body.empty()) {
-    return report_usage(with, name, {.kind = errc::invalid_argument,
-                                     .code = "invalid_value",
-                                     .detail = "name at least one setting to change"});
+    return report_usage(with, name,
+                        {.kind = errc::invalid_argument,
+                         .code = "invalid_value",
+                         .detail = "name at least one setting to change"});
   }
   const auto answer = (*server)->put(target, std::move(body).finish());
   if (!answer) return report(with, answer.error());

@@ -1,8 +1,8 @@
-#include <millrace/cli/cli.hpp>
-
 #include "help.hpp"
 #include "parse.hpp"
 #include "version.hpp"
+
+#include <millrace/cli/cli.hpp>
 
 #include <fmt/format.h>
 

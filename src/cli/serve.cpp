@@ -137,9 +137,8 @@ exit_code fail_to_start(const context& with, const error& why) {
 }
 
 exit_code serve_with(context& with, const serve_settings& settings) {
-  const observe::logger log{{.format = settings.log_format,
-                             .level = settings.log_level,
-                             .to = &with.around.err}};
+  const observe::logger log{
+      {.format = settings.log_format, .level = settings.log_level, .to = &with.around.err}};
   for (const std::string& warning : settings.warnings) {
     log.event(observe::log_level::warning, "configuration", {{"warning", warning}});
   }

@@ -24,8 +24,7 @@ namespace millrace::cli {
 class served final {
 public:
   served()
-      : work_(context_.get_executor()),
-        server_(context_, store_, {.listen = {"127.0.0.1:0"}}) {
+      : work_(context_.get_executor()), server_(context_, store_, {.listen = {"127.0.0.1:0"}}) {
     if (!server_.start()) std::abort();
     world.variables["MILLRACE_URL"] = server_.addresses().front();
     thread_ = std::jthread{[this] { context_.run(); }};

@@ -10,8 +10,8 @@
 
 namespace millrace::cli {
 
-/// Everything that runs while `serve` does: the threads, the HTTP server, the scheduler of recurring
-/// jobs, and the signals that end them.
+/// Everything that runs while `serve` does: the threads, the HTTP server, the scheduler of
+/// recurring jobs, and the signals that end them.
 ///
 /// Lifetime: store and log must outlive it. After `start` has succeeded, `run_until_signal` or
 ///           `stop` has to be called before the destructor.

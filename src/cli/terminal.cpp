@@ -28,8 +28,8 @@ constexpr std::string_view back_to_empty_line = "\r\x1b[K";
 std::string paint(const surroundings& around, tint colour, std::string_view text) {
   const auto no_color = around.variable("NO_COLOR");
   const auto terminal = around.variable("TERM");
-  const bool wanted = around.out_is_terminal && (!no_color || no_color->empty()) &&
-                      terminal != "dumb";
+  const bool wanted =
+      around.out_is_terminal && (!no_color || no_color->empty()) && terminal != "dumb";
   if (!wanted) return std::string{text};
   return fmt::format("\x1b[{}m{}\x1b[0m", code_of(colour), text);
 }

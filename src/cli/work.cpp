@@ -86,9 +86,8 @@ std::string url_for_programs(client::endpoint server) {
 
 exit_code work_with(context& with, work_settings settings, asio::io_context& io,
                     client::api_client& server) {
-  const observe::logger log{{.format = settings.log_format,
-                             .level = settings.log_level,
-                             .to = &with.around.err}};
+  const observe::logger log{
+      {.format = settings.log_format, .level = settings.log_level, .to = &with.around.err}};
   settings.work.log = [&log](severity how, std::string_view line) {
     log.event(to_level(how), "worker", {{"capability", "worker"}, {"message", line}});
   };

@@ -113,8 +113,8 @@ result<weighted_queue> parse_weighted_queue(std::string_view text) {
   if (colon != std::string_view::npos) {
     const auto weight = whole_number(text.substr(colon + 1));
     if (!weight || *weight < 1 || *weight > queue_weight_max) {
-      return invalid("--queue", fmt::format("'{}' has no weight from 1 to {} behind its colon", text,
-                                            queue_weight_max));
+      return invalid("--queue", fmt::format("'{}' has no weight from 1 to {} behind its colon",
+                                            text, queue_weight_max));
     }
     queue.weight = *weight;
   }
@@ -166,7 +166,8 @@ std::vector<option> work_options() {
        .kind = value_kind::program},
       {.name = "--http",
        .value = "URL",
-       .purpose = "post each job to this URL, signed with MILLRACE_WEBHOOK_SECRET where that is set"},
+       .purpose =
+           "post each job to this URL, signed with MILLRACE_WEBHOOK_SECRET where that is set"},
       {.name = "--concurrency",
        .value = "N",
        .purpose = "jobs at a time, or a range like 2-16 that follows the backlog (default: one a "
@@ -194,7 +195,8 @@ std::vector<option> work_options() {
        .choices = "job data"},
       {.name = "--drain-timeout",
        .value = "SPAN",
-       .purpose = "how long a stop waits for running jobs before they are handed back (default 30s)"},
+       .purpose =
+           "how long a stop waits for running jobs before they are handed back (default 30s)"},
       {.name = "--name", .value = "NAME", .purpose = "how it is shown (default: host and process)"},
       {.name = "--log-format",
        .value = "FORMAT",

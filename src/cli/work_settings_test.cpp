@@ -59,8 +59,8 @@ TEST(WorkSettings, ReadsWhatIsGiven) {
 }
 
 TEST(WorkSettings, ReadsAUrlAndItsSecrets) {
-  const auto settings = read({"--queue", "a", "--http", "http://h/x", "--concurrency", "7"},
-                             "whsec_a, whsec_b");
+  const auto settings =
+      read({"--queue", "a", "--http", "http://h/x", "--concurrency", "7"}, "whsec_a, whsec_b");
   ASSERT_TRUE(settings) << settings.error().detail;
   ASSERT_TRUE(settings->url);
   EXPECT_EQ(settings->url->url, "http://h/x");

@@ -30,8 +30,8 @@ constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t refusal_bytes_max = 64 * 1024;
 
 std::chrono::milliseconds left_until(deadline until) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      until - std::chrono::steady_clock::now());
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
   return std::max(left, std::chrono::milliseconds{0});
 }
 
@@ -117,8 +117,8 @@ awaitable<result<void>> api_client::state::acquire_slot(std::shared_ptr<state> s
   const bool gave_up = co_await is_cancelled();
   if (gave_up || self->closed) co_return std::unexpected(cancelled_error());
   co_return fail(errc::deadline_exceeded, "timeout",
-                 fmt::format("all {} connections to {} stayed busy",
-                             self->options.connections_max, self->options.where.text()));
+                 fmt::format("all {} connections to {} stayed busy", self->options.connections_max,
+                             self->options.where.text()));
 }
 
 awaitable<result<response>> api_client::state::send(std::shared_ptr<state> self, request what) {
@@ -147,8 +147,8 @@ awaitable<result<response>> api_client::state::send_in_slot(std::shared_ptr<stat
     }
     auto report = co_await exchange(*over, what, self->options.where, self->options.key, until,
                                     self->options.response_bytes_max);
-    const bool again = report.unanswered && over->used_before &&
-                       (report.unsent || is_repeatable(what));
+    const bool again =
+        report.unanswered && over->used_before && (report.unsent || is_repeatable(what));
     if (report.reusable) self->give_back(std::move(over));
     if (!again) co_return std::move(report.answer);
     over.reset();
@@ -171,22 +171,21 @@ awaitable<result<std::unique_ptr<event_stream::state>>> api_client::state::open(
   stream->parser->header_limit(head_bytes_max);
   stream->parser->body_limit(boost::none);
   if (!ec) {
-    const auto read =
-        co_await http::async_read_header(over.stream, over.buffer, *stream->parser, tuple_awaitable);
+    const auto read = co_await http::async_read_header(over.stream, over.buffer, *stream->parser,
+                                                       tuple_awaitable);
     ec = std::get<0>(read);
   }
   if (ec) {
     const bool gave_up = co_await is_cancelled();
     if (gave_up) co_return std::unexpected(cancelled_error());
-    co_return fail(errc::unavailable, "connection_lost",
-                   fmt::format("{} did not open the stream: {}", self->options.where.text(),
-                               ec.message()));
+    co_return fail(
+        errc::unavailable, "connection_lost",
+        fmt::format("{} did not open the stream: {}", self->options.where.text(), ec.message()));
   }
   const unsigned status = stream->parser->get().result_int();
   if (status < 400) co_return stream;
-  response refusal{.status = status,
-                   .headers = from_wire(stream->parser->get().base()),
-                   .body = {}};
+  response refusal{
+      .status = status, .headers = from_wire(stream->parser->get().base()), .body = {}};
   while (refusal.body.size() < refusal_bytes_max) {
     const auto got = co_await read_piece(*stream, what.timeout);
     if (!got || *got == 0) break;
@@ -225,8 +224,7 @@ awaitable<result<event_stream>> api_client::open_events(std::string target,
 }
 
 awaitable<result<std::uint64_t>> api_client::state::download(
-    std::shared_ptr<state> self, request what,
-    std::function<result<void>(std::string_view)> take) {
+    std::shared_ptr<state> self, request what, std::function<result<void>(std::string_view)> take) {
   const auto longest = what.timeout;
   auto opened = co_await open(self, std::move(what));
   if (!opened) co_return std::unexpected(std::move(opened.error()));

@@ -9,11 +9,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <filesystem>
 #include <future>
-#include <stdlib.h>
 
 namespace millrace::client {
 namespace {
@@ -25,7 +25,8 @@ TEST(ApiClient, SendsHeadAndBodyAndReadsTheAnswer) {
   std::string seen;
   server peer{1, [&seen](server::socket& socket, std::size_t) {
                 seen = server::read_request(socket);
-                server::write(socket, server::answer("201 Created", R"({"id":"x"})", "ETag: 7\r\n"));
+                server::write(socket,
+                              server::answer("201 Created", R"({"id":"x"})", "ETag: 7\r\n"));
               }};
   asio::io_context context;
   api_client client{context.get_executor(), {.where = peer.where(), .key = "k1"}};
@@ -122,9 +123,9 @@ TEST(ApiClient, SaysThatTheSocketIsNotThere) {
   api_client client{context.get_executor(),
                     {.where = {.over = endpoint::transport::unix_socket, .path = "/nowhere/s"}}};
   EXPECT_EQ(run(context, client.call({})).error().code, "no_server");
-  api_client longer{context.get_executor(),
-                    {.where = {.over = endpoint::transport::unix_socket,
-                               .path = "/" + std::string(200, 'x')}}};
+  api_client longer{
+      context.get_executor(),
+      {.where = {.over = endpoint::transport::unix_socket, .path = "/" + std::string(200, 'x')}}};
   EXPECT_EQ(run(context, longer.call({})).error().code, "no_server");
 }
 
@@ -170,8 +171,7 @@ awaitable<result<response>> call_for(asio::io_context& context, api_client& clie
                                      std::chrono::milliseconds longest) {
   using namespace asio::experimental::awaitable_operators;
   asio::steady_timer timer{context, longest};
-  auto first = co_await (client.call({}) ||
-                         timer.async_wait(asio::as_tuple(asio::use_awaitable)));
+  auto first = co_await (client.call({}) || timer.async_wait(asio::as_tuple(asio::use_awaitable)));
   if (auto* answer = std::get_if<0>(&first)) co_return std::move(*answer);
   co_return fail(errc::cancelled, "given_up", "by the test");
 }
@@ -241,8 +241,7 @@ TEST(ApiClient, RefusesAnAnswerThatIsTooLarge) {
   EXPECT_EQ(answer.error().code, "response_too_large");
 }
 
-awaitable<result<std::uint64_t>> download(api_client& client, std::string& into,
-                                          std::size_t most) {
+awaitable<result<std::uint64_t>> download(api_client& client, std::string& into, std::size_t most) {
   const auto take = [&into, most](std::string_view piece) -> result<void> {
     into += piece;
     if (into.size() > most) return fail(errc::storage_full, "full", "no room");
@@ -257,8 +256,8 @@ TEST(ApiClient, DownloadsWhatIsLargerThanAnAnswerMayBe) {
                 server::read_request(socket);
                 const std::string whole = server::answer("200 OK", large);
                 // The second one breaks off.
-                server::write(socket, std::string_view{whole}.substr(0, index == 1 ? 200'000
-                                                                                   : whole.size()));
+                server::write(
+                    socket, std::string_view{whole}.substr(0, index == 1 ? 200'000 : whole.size()));
               }};
   asio::io_context context;
   api_client client{context.get_executor(), {.where = peer.where(), .response_bytes_max = 1000}};

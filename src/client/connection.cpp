@@ -37,9 +37,9 @@ awaitable<result<std::vector<generic_endpoint>>> look_up(asio::any_io_executor s
   limit.async_wait([resolver](const boost::system::error_code& ec) {
     if (!ec) resolver->cancel();
   });
-  auto found = co_await resolver->async_resolve(where.host, std::to_string(where.port),
-                                               asio::ip::resolver_base::numeric_service,
-                                               tuple_awaitable);
+  auto found =
+      co_await resolver->async_resolve(where.host, std::to_string(where.port),
+                                       asio::ip::resolver_base::numeric_service, tuple_awaitable);
   const bool in_time = limit.cancel() > 0;
   auto& [ec, entries] = found;
   if (ec) {
@@ -93,8 +93,7 @@ error cancelled_error() {
           .retry_after = std::nullopt};
 }
 
-awaitable<result<std::unique_ptr<connection>>> connect(asio::any_io_executor strand,
-                                                       endpoint where,
+awaitable<result<std::unique_ptr<connection>>> connect(asio::any_io_executor strand, endpoint where,
                                                        std::chrono::milliseconds longest) {
   const deadline until = std::chrono::steady_clock::now() + longest;
   auto places = co_await places_of(strand, where, until);

@@ -21,9 +21,9 @@ using deadline = std::chrono::steady_clock::time_point;
 ///
 /// Threading: one strand, that of the executor it was made with.
 struct connection {
-  using stream_type = boost::beast::basic_stream<asio::generic::stream_protocol,
-                                                 asio::any_io_executor,
-                                                 boost::beast::unlimited_rate_policy>;
+  using stream_type =
+      boost::beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor,
+                                 boost::beast::unlimited_rate_policy>;
 
   explicit connection(const asio::any_io_executor& executor) : stream(executor) {}
 

@@ -1,13 +1,13 @@
 #include <millrace/client/endpoint.hpp>
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 namespace millrace::client {
 namespace {
@@ -46,9 +46,9 @@ TEST(ParseUrl, ReadsAUnixSocket) {
 }
 
 TEST(ParseUrl, RefusesWithTheNameOfTheField) {
-  for (const char* bad :
-       {"", "example.org", "ftp://x", "http://", "http://:80", "http://h:0", "http://h:65536",
-        "http://h:8x", "http://user:pw@h/", "http://h/a b", "http://[::1", "http://[::1]x", "unix:"}) {
+  for (const char* bad : {"", "example.org", "ftp://x", "http://", "http://:80", "http://h:0",
+                          "http://h:65536", "http://h:8x", "http://user:pw@h/", "http://h/a b",
+                          "http://[::1", "http://[::1]x", "unix:"}) {
     const auto read = parse_url(bad, "--url");
     ASSERT_FALSE(read) << bad;
     EXPECT_EQ(read.error().kind, errc::invalid_argument) << bad;

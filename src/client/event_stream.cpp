@@ -39,9 +39,9 @@ awaitable<result<std::size_t>> read_piece(event_stream::state& stream,
     body.data = stream.piece.data();
     body.size = stream.piece.size();
     stream.over->stream.expires_after(longest);
-    const auto read = co_await http::async_read_some(stream.over->stream, stream.over->buffer,
-                                                     *stream.parser,
-                                                     asio::as_tuple(asio::use_awaitable));
+    const auto read =
+        co_await http::async_read_some(stream.over->stream, stream.over->buffer, *stream.parser,
+                                       asio::as_tuple(asio::use_awaitable));
     const auto ec = std::get<0>(read);
     const std::size_t got = stream.piece.size() - body.size;
     if (got > 0) co_return got;

@@ -1,7 +1,7 @@
-#include <millrace/client/api_client.hpp>
-
 #include "run.hpp"
 #include "scripted_server.hpp"
+
+#include <millrace/client/api_client.hpp>
 
 #include <gtest/gtest.h>
 

@@ -30,12 +30,12 @@ bool breaks_line(std::string_view text) {
 error told_by(const boost::system::error_code& ec, const request& what, bool unsent,
               const endpoint& where, std::size_t response_bytes_max) {
   if (ec == boost::beast::error::timeout) {
-    return {.kind = errc::deadline_exceeded,
-            .code = "timeout",
-            .detail = fmt::format("no answer from {} within {} ms", where.text(),
-                                  what.timeout.count()),
-            .field = {},
-            .retry_after = std::nullopt};
+    return {
+        .kind = errc::deadline_exceeded,
+        .code = "timeout",
+        .detail = fmt::format("no answer from {} within {} ms", where.text(), what.timeout.count()),
+        .field = {},
+        .retry_after = std::nullopt};
   }
   if (ec == http::error::body_limit) {
     return {.kind = errc::too_large,
@@ -46,12 +46,13 @@ error told_by(const boost::system::error_code& ec, const request& what, bool uns
             .retry_after = std::nullopt};
   }
   const bool harmless = unsent || is_repeatable(what);
-  return {.kind = harmless ? errc::unavailable : errc::outcome_unknown,
-          .code = "connection_lost",
-          .detail = fmt::format("the connection to {} broke ({}){}", where.text(), ec.message(),
-                                harmless ? "" : "; whether the request had its effect is not known"),
-          .field = {},
-          .retry_after = std::nullopt};
+  return {
+      .kind = harmless ? errc::unavailable : errc::outcome_unknown,
+      .code = "connection_lost",
+      .detail = fmt::format("the connection to {} broke ({}){}", where.text(), ec.message(),
+                            harmless ? "" : "; whether the request had its effect is not known"),
+      .field = {},
+      .retry_after = std::nullopt};
 }
 
 }  // namespace
@@ -95,8 +96,8 @@ result<void> check(const request& what) {
     return invalid("target", "the target of a request is an encoded path that begins with '/'");
   }
   for (const header& h : what.headers) {
-    if (h.name.empty() || breaks_line(h.name) || h.name.find_first_of(" :\t") != std::string::npos ||
-        breaks_line(h.value)) {
+    if (h.name.empty() || breaks_line(h.name) ||
+        h.name.find_first_of(" :\t") != std::string::npos || breaks_line(h.value)) {
       return invalid("headers", "a header's name or value holds a control character");
     }
   }
@@ -129,8 +130,7 @@ awaitable<exchange_report> exchange(connection& over, const request& what, const
     const bool gave_up = co_await is_cancelled();
     report.unanswered = ec != boost::beast::error::timeout && !parser.got_some() && !gave_up;
     report.answer = std::unexpected(
-        gave_up ? cancelled_error()
-                : told_by(ec, what, report.unsent, where, response_bytes_max));
+        gave_up ? cancelled_error() : told_by(ec, what, report.unsent, where, response_bytes_max));
     co_return report;
   }
   over.stream.expires_never();

@@ -29,13 +29,13 @@ TEST(ExpectSuccess, ReadsTheProblem) {
 
 TEST(ExpectSuccess, GivesEachStatusItsKind) {
   const std::pair<unsigned, errc> kinds[] = {
-      {400, errc::malformed},           {401, errc::forbidden},
-      {403, errc::forbidden},           {404, errc::not_found},
-      {409, errc::conflict},            {412, errc::precondition_failed},
-      {413, errc::too_large},           {415, errc::invalid_argument},
-      {422, errc::invalid_argument},    {429, errc::exhausted},
-      {500, errc::internal},            {503, errc::unavailable},
-      {504, errc::deadline_exceeded},   {507, errc::storage_full},
+      {400, errc::malformed},         {401, errc::forbidden},
+      {403, errc::forbidden},         {404, errc::not_found},
+      {409, errc::conflict},          {412, errc::precondition_failed},
+      {413, errc::too_large},         {415, errc::invalid_argument},
+      {422, errc::invalid_argument},  {429, errc::exhausted},
+      {500, errc::internal},          {503, errc::unavailable},
+      {504, errc::deadline_exceeded}, {507, errc::storage_full},
   };
   for (const auto& [status, kind] : kinds) {
     EXPECT_EQ(expect_success(problem(status, "{}")).error().kind, kind) << status;

@@ -34,11 +34,12 @@ TEST(SseParser, JoinsLinesOfDataAndKeepsTheLastId) {
   EXPECT_EQ(events[1].id, "1");
 }
 
-// Whatever the pieces in which the bytes come, and whichever way lines end, the events are the same.
+// Whatever the pieces in which the bytes come, and whichever way lines end, the events are the
+// same.
 TEST(SseParser, DoesNotCareHowTheBytesAreCut) {
   for (const std::string end : {"\n", "\r", "\r\n"}) {
-    const std::string text = "event: x" + end + ": comment" + end + "data: 1" + end + end +
-                             "data: 2" + end + end;
+    const std::string text =
+        "event: x" + end + ": comment" + end + "data: 1" + end + end + "data: 2" + end + end;
     for (std::size_t cut = 1; cut < text.size(); ++cut) {
       sse_parser parser;
       ASSERT_TRUE(parser.feed(std::string_view{text}.substr(0, cut)));

@@ -63,6 +63,9 @@ json::object to_object(const engine::cron_fired& what) {
   out.add("schedule", entry.schedule, normal.schedule);
   out.add("time_zone", entry.time_zone, normal.time_zone);
   out.add_value("job", json::value(spec_to_json(entry.job)));
+  out.add("default_attempts", entry.default_attempts, normal.default_attempts);
+  out.add("default_backoff", entry.default_backoff, normal.default_backoff);
+  out.add("default_level", entry.default_level, normal.default_level);
   out.add("catch_up", entry.catch_up, normal.catch_up);
   out.add("overlap", entry.overlap, normal.overlap);
   out.add("paused", entry.paused, normal.paused);
@@ -119,6 +122,9 @@ engine::cron_fired read_fired(reader& in) {
   } else {
     in.fail();
   }
+  in.take("default_attempts", entry.default_attempts);
+  in.take("default_backoff", entry.default_backoff);
+  in.take("default_level", entry.default_level);
   in.take("catch_up", entry.catch_up);
   in.take("overlap", entry.overlap);
   in.take("paused", entry.paused);

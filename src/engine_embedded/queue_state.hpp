@@ -6,7 +6,7 @@
 #include <millrace/engine/rate_window.hpp>
 #include <millrace/engine/wakeups.hpp>
 
-#include <boost/container/devector.hpp>
+#include <boost/container/deque.hpp>
 
 #include <array>
 #include <cstddef>
@@ -56,7 +56,7 @@ public:
   [[nodiscard]] auto end() const { return entries_.end(); }
 
 private:
-  boost::container::devector<entry> entries_;
+  boost::container::deque<entry> entries_;
 };
 
 /// Dead letters of one queue by their cause.

@@ -3,6 +3,7 @@
 #include "spec_json.hpp"
 
 #include <millrace/engine/limits.hpp>
+#include <millrace/engine/retry.hpp>
 
 #include <utility>
 
@@ -110,7 +111,14 @@ std::optional<engine::job_id> group_writer::fire(const engine::cron_entry& entry
   }
   queue_state* queue = open_queue(key);
   if (queue == nullptr) return std::nullopt;
-  engine::job_enqueued made = enqueue(*queue, entry.job, level);
+  engine::enqueue_job asked{.queue = key,
+                            .spec = entry.job,
+                            .level = level,
+                            .default_attempts = entry.default_attempts,
+                            .default_backoff = entry.default_backoff,
+                            .default_level = entry.default_level};
+  engine::apply_queue_defaults(asked, queue->settings);
+  engine::job_enqueued made = enqueue(*queue, std::move(asked.spec), asked.level);
   if (made.duplicate) return std::nullopt;
   return std::move(made.made.id);
 }
@@ -123,7 +131,8 @@ void group_writer::write_cron(const engine::cron_entry& entry) {
   write_cron_.put(entry.time_zone).put(static_cast<int>(entry.catch_up));
   write_cron_.put(static_cast<int>(entry.overlap)).put(int{entry.paused}).put(entry.next_at);
   write_cron_.put(entry.last_fired_at).put_filled(last_job).put(entry.fired).put(entry.skipped);
-  write_cron_.put(entry.version).put(job).run();
+  write_cron_.put(entry.version).put(job).put(int{entry.default_attempts});
+  write_cron_.put(int{entry.default_backoff}).put(int{entry.default_level}).run();
 }
 
 }  // namespace millrace::embedded

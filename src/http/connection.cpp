@@ -31,6 +31,13 @@ std::uint64_t steady_ms(std::chrono::steady_clock::time_point at) noexcept {
       std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count());
 }
 
+constexpr std::size_t correlation_bytes_max = engine::type_bytes_max;
+
+bool is_correlation_id(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= correlation_bytes_max && !has_control_characters(text) &&
+         is_utf8(text);
+}
+
 // 128 random bits. Unique is all they have to be: nothing is guarded by them.
 std::string make_correlation_id() {
   thread_local std::mt19937_64 source = [] {
@@ -208,8 +215,11 @@ std::optional<response> connection::admit() {
   request& what = reader_.what();
   what.local = kind_ == kind::local;
   what.from = this;
-  what.correlation_id = what.has(header::correlation_id) ? std::string{what[header::correlation_id]}
-                                                         : make_correlation_id();
+  // Also what is refused can be found again, by an id of ours where the client's is of no use.
+  const bool id_given = what.has(header::correlation_id);
+  const bool id_useful = id_given && is_correlation_id(what[header::correlation_id]);
+  what.correlation_id =
+      id_useful ? std::string{what[header::correlation_id]} : make_correlation_id();
   route_ = core_->routes.table().size();
   const result<void> allowed = core_->access(what);
   if (!allowed) return problem(allowed.error());
@@ -221,10 +231,7 @@ std::optional<response> connection::admit() {
     return answer;
   }
   route_ = std::get<router::found>(matched).index;
-  constexpr std::size_t correlation_bytes_max = engine::type_bytes_max;
-  if (what.correlation_id.empty() || what.correlation_id.size() > correlation_bytes_max ||
-      has_control_characters(what.correlation_id) || !is_utf8(what.correlation_id)) {
-    what.correlation_id = make_correlation_id();
+  if (id_given && !id_useful) {
     return problem(
         invalid("X-Correlation-ID",
                 fmt::format("X-Correlation-ID must be 1 to {} bytes of UTF-8 without control "

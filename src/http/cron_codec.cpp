@@ -66,6 +66,7 @@ constexpr std::array rules{
 };
 
 result<void> read_job(const json::value& body, std::string_view text, cron_entry& into) {
+  into.default_attempts = into.default_backoff = into.default_level = true;
   const json::value* job = body.get_object().if_contains("job");
   if (job == nullptr || job->is_null()) return {};
   const std::string_view raw = raw_member(text, "job").value_or("{}");
@@ -77,6 +78,8 @@ result<void> read_job(const json::value& body, std::string_view text, cron_entry
     return invalid("job.durability", "Set the durability of recurring jobs at their queue.");
   }
   into.job = std::move(read->spec);
+  into.default_attempts = !read->max_attempts;
+  into.default_backoff = !read->backoff;
   if (read->max_attempts) into.job.max_attempts = *read->max_attempts;
   if (read->backoff) into.job.backoff = *read->backoff;
   return {};

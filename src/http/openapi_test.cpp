@@ -229,7 +229,9 @@ TEST_P(EveryRoute, IsWalkedWellAndNot) {
   // A record is made once its answer is on its way; after the end all are there.
   server.stop();
   const auto records = server.records();
-  EXPECT_EQ(records.back().route, one.pattern);
+  EXPECT_TRUE(std::ranges::any_of(records, [&one](const auto& record) {
+    return record.route == one.pattern && record.status == one.good_status;
+  }));
 }
 
 std::string test_name(const ::testing::TestParamInfo<walk>& info) {

@@ -10,11 +10,11 @@ namespace {
 
 millrace::result<millrace::cli::opened_engine> open_embedded(
     const millrace::cli::engine_settings& settings) {
-  auto opened = millrace::embedded::embedded_store::open(
-      {.directory = settings.directory,
-       .hot_jobs_bytes = settings.hot_jobs_bytes,
-       .page_cache_bytes = settings.page_cache_bytes,
-       .async_window = settings.async_window});
+  auto opened =
+      millrace::embedded::embedded_store::open({.directory = settings.directory,
+                                                .hot_jobs_bytes = settings.hot_jobs_bytes,
+                                                .page_cache_bytes = settings.page_cache_bytes,
+                                                .async_window = settings.async_window});
   if (!opened) return std::unexpected(std::move(opened.error()));
   auto* store = opened->get();
   return millrace::cli::opened_engine{

@@ -82,7 +82,7 @@ TEST_F(Program, ServesWithNothingButItsOptionsAndStopsAtSigterm) {
   EXPECT_TRUE(server->out().starts_with("listening http://127.0.0.1:"));
   EXPECT_TRUE(holds(server->out(), "dashboard " + address_of(*server) + "/\n")) << server->out();
   const auto socket = directory_ / ".millrace" / "millrace.sock";
-  struct stat facts {};
+  struct stat facts{};
   ASSERT_EQ(::stat(socket.c_str(), &facts), 0);
   EXPECT_TRUE(S_ISSOCK(facts.st_mode));
   EXPECT_EQ(facts.st_mode & 0777U, 0600U);
@@ -111,11 +111,12 @@ TEST_F(Program, AnswersOverItsAddressToo) {
   const auto server = serve();
   const auto elsewhere = directory_ / "elsewhere";
   std::filesystem::create_directory(elsewhere);
-  child_process by_flag{command({"queue", "ls", "--json", "--url", address_of(*server)}), elsewhere};
+  child_process by_flag{command({"queue", "ls", "--json", "--url", address_of(*server)}),
+                        elsewhere};
   EXPECT_EQ(by_flag.wait(), 0) << by_flag.err();
   EXPECT_TRUE(by_flag.out().starts_with(R"({"queues":[)")) << by_flag.out();
-  child_process by_variable{command({"queue", "ls"}), elsewhere,
-                            {"MILLRACE_URL=" + address_of(*server)}};
+  child_process by_variable{
+      command({"queue", "ls"}), elsewhere, {"MILLRACE_URL=" + address_of(*server)}};
   EXPECT_EQ(by_variable.wait(), 0) << by_variable.err();
   EXPECT_EQ(stop(*server), 0);
 }
@@ -160,7 +161,8 @@ TEST_F(Program, RefusesABrokenConfigurationBeforeItOpensAnything) {
 TEST_F(Program, AppliesTheConfigurationOfQueuesAndJobs) {
   std::ofstream{directory_ / "c.toml"} << "[jobs]\nbackoff_base = '5s'\n[queues.mail]\n"
                                           "rate = '10/m'\nmax_attempts = 2\n";
-  const auto server = serve({"--config", "c.toml"}, {"MAX_RETRY_ATTEMPTS=6", "DLQ_RETENTION_DAYS=2"});
+  const auto server =
+      serve({"--config", "c.toml"}, {"MAX_RETRY_ATTEMPTS=6", "DLQ_RETENTION_DAYS=2"});
   const ended shown = run({"queue", "show", "mail"});
   EXPECT_TRUE(holds(shown.out, "rate                 10/1m")) << shown.out;
   const ended of_queue = run({"enqueue", "mail", "--json"});
@@ -228,8 +230,8 @@ TEST_F(Program, BacksUpWhileItServesAndRestores) {
   EXPECT_EQ(restored.code, 0) << restored.err;
   EXPECT_EQ(run({"restore", "copy", "--data", "restored"}).code, 1);
   server = serve({"--data", "restored"});
-  const ended job = run({"job", made.out.substr(0, made.out.size() - 1), "--url",
-                         address_of(*server)});
+  const ended job =
+      run({"job", made.out.substr(0, made.out.size() - 1), "--url", address_of(*server)});
   EXPECT_EQ(job.code, 0) << job.err;
   EXPECT_EQ(stop(*server), 0);
 }

@@ -144,8 +144,7 @@ std::optional<log_format> parse_log_format(std::string_view text) noexcept {
 }
 
 logger::logger(log_options options)
-    : options_(options),
-      out_(std::make_shared<spdlog::logger>("millrace", make_sink(options.to))) {
+    : options_(options), out_(std::make_shared<spdlog::logger>("millrace", make_sink(options.to))) {
   out_->set_level(to_spdlog(options_.level));
   // The line is made here; spdlog adds its end only.
   out_->set_pattern("%v");

@@ -83,8 +83,8 @@ TEST(Logger, LeavesOutWhatIsBelowItsLevel) {
 }
 
 TEST(LogLevel, ReadsItsOwnNames) {
-  for (const auto level : {log_level::debug, log_level::info, log_level::warning, log_level::error,
-                           log_level::off}) {
+  for (const auto level :
+       {log_level::debug, log_level::info, log_level::warning, log_level::error, log_level::off}) {
     EXPECT_EQ(parse_log_level(to_string(level)), level);
   }
   EXPECT_EQ(parse_log_level("warn"), log_level::warning);

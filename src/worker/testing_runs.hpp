@@ -74,6 +74,7 @@ inline bool eventually(const std::function<bool()>& holds) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{10};
   while (!holds()) {
     if (std::chrono::steady_clock::now() > until) return false;
+    // tidy: allow sleeping_test because another process cannot tell us
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
   }
   return true;

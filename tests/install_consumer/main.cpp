@@ -7,8 +7,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
+#include <expected>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -33,7 +35,8 @@ millrace::awaitable<result<void>> send_and_take_one_mail(millrace::engine::store
                                    .worker = "consumer"};
   auto taken = co_await queues.reserve(std::move(wanted));
   if (!taken) co_return std::unexpected(taken.error());
-  const millrace::engine::leased_job& job = taken->at(0);
+  if (taken->empty()) co_return millrace::fail(millrace::errc::internal, "no_job", "No job came.");
+  const millrace::engine::leased_job& job = taken->front();
   std::printf("sending %s with token %llu\n", job.what.spec.data.c_str(),
               static_cast<unsigned long long>(job.token));
 

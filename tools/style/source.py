@@ -15,6 +15,8 @@ class Source:
     path: str
     text: str
     executable: bool = False
+    # Set for what only tests use: their sources, and private headers that nothing else includes.
+    of_tests: bool = False
 
     @cached_property
     def lines(self):
@@ -34,7 +36,7 @@ class Source:
 
     @property
     def is_test(self):
-        return self.stem.endswith("_test") or self.path.startswith("tests/")
+        return self.of_tests or self.stem.endswith("_test") or self.path.startswith("tests/")
 
     @property
     def is_public_header(self):

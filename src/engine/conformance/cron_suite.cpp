@@ -1,5 +1,7 @@
 #include "fixture.hpp"
 
+#include <algorithm>
+
 namespace millrace::conformance {
 namespace {
 
@@ -38,6 +40,24 @@ protected:
 
 MILLRACE_CRON_SUITE(Cron);
 
+TEST_P(Cron, LeavesToTheQueueWhatItDoesNotSay) {
+  run(configure_queue{.queue = {.name = "work"},
+                      .settings = queue_settings{.level = durability::async, .max_attempts = 2}});
+  cron_entry asked = entry();
+  asked.job.max_attempts = 7;
+  put(asked);
+  clock().advance(1h);
+  EXPECT_EQ(ask(find_job{fire(find()).made.value()})->spec.max_attempts, 7U);
+
+  asked = entry("by_queue");
+  asked.default_attempts = asked.default_level = true;
+  put(asked);
+  clock().advance(1h);
+  const job made = *ask(find_job{fire(find("by_queue")).made.value()});
+  EXPECT_EQ(made.spec.max_attempts, 2U);
+  EXPECT_EQ(made.level, std::min(durability::async, store().traits().strongest));
+}
+
 TEST_P(Cron, KeepsEveryField) {
   cron_entry wanted = entry();
   wanted.job.priority = 8;
@@ -45,6 +65,8 @@ TEST_P(Cron, KeepsEveryField) {
   wanted.catch_up = cron_catch_up::all;
   wanted.overlap = cron_overlap::skip;
   wanted.paused = true;
+  wanted.default_attempts = true;
+  wanted.default_level = true;
   const cron_entry answered = put(wanted);
   for (const cron_entry& seen : {answered, find()}) {
     EXPECT_EQ(seen.project, wanted.project);
@@ -58,6 +80,9 @@ TEST_P(Cron, KeepsEveryField) {
     EXPECT_EQ(seen.job.labels, wanted.job.labels);
     EXPECT_EQ(seen.catch_up, wanted.catch_up);
     EXPECT_EQ(seen.overlap, wanted.overlap);
+    EXPECT_TRUE(seen.default_attempts);
+    EXPECT_FALSE(seen.default_backoff);
+    EXPECT_TRUE(seen.default_level);
     EXPECT_EQ(seen.paused, wanted.paused);
     EXPECT_EQ(seen.next_at, wanted.next_at);
     EXPECT_FALSE(seen.last_fired_at);

@@ -144,6 +144,19 @@ TEST_P(JobListing, FiltersAcrossPages) {
   EXPECT_EQ(all_pages({.type = "odd"}, 4), odd);
 }
 
+// A call examines a bounded number of rows: what lies behind them takes more pages, not more time.
+TEST_P(JobListing, FindsWhatLiesFarBack) {
+  const job needle = enqueue({.type = "needle"});
+  for (int half = 0; half < 2; ++half) {
+    transaction hay;
+    for (std::size_t i = 0; i < listing_rows_max * 6 / 10; ++i) {
+      hay.steps.push_back(enqueue_job{.queue = work});
+    }
+    ASSERT_TRUE(commit(std::move(hay)));
+  }
+  EXPECT_EQ(all_pages({.type = "needle"}, 50), (std::vector{needle.id}));
+}
+
 TEST_P(JobListing, CombinesStatusAndLabels) {
   kill_job("x", {.labels = {{"file", "1"}}});
   const job dead = kill_job("x", {.labels = {{"file", "2"}}});

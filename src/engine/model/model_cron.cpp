@@ -84,7 +84,14 @@ std::optional<engine::job_id> model_state::fire(engine::cron_entry& entry, const
       touch(waiting);
     }
   }
-  const engine::job_enqueued job = enqueue(queue, entry.job, with.level);
+  engine::enqueue_job asked{.queue = queue,
+                            .spec = entry.job,
+                            .level = with.level,
+                            .default_attempts = entry.default_attempts,
+                            .default_backoff = entry.default_backoff,
+                            .default_level = entry.default_level};
+  engine::apply_queue_defaults(asked, find(queue)->settings);
+  const engine::job_enqueued job = enqueue(queue, std::move(asked.spec), asked.level);
   return job.duplicate ? std::nullopt : std::optional(job.made.id);
 }
 

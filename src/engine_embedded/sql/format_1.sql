@@ -106,6 +106,10 @@ CREATE TABLE cron (
   version INTEGER NOT NULL,
   -- JSON: the job it enqueues.
   job TEXT NOT NULL,
+  -- Which of the job's members the queue's settings decide.
+  default_attempts INTEGER NOT NULL,
+  default_backoff INTEGER NOT NULL,
+  default_level INTEGER NOT NULL,
   PRIMARY KEY (project, name)
 ) WITHOUT ROWID;
 

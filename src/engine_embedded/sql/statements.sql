@@ -114,13 +114,14 @@ SELECT 1 FROM job_log LIMIT 1
 
 -- :read_crons
 SELECT project, name, queue, schedule, time_zone, catch_up, overlap, paused, next_at, last_fired_at,
-       last_job, fired, skipped, version, job
+       last_job, fired, skipped, version, job, default_attempts, default_backoff, default_level
 FROM cron
 
 -- :write_cron
 INSERT OR REPLACE INTO cron (project, name, queue, schedule, time_zone, catch_up, overlap, paused,
-                             next_at, last_fired_at, last_job, fired, skipped, version, job)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                             next_at, last_fired_at, last_job, fired, skipped, version, job,
+                             default_attempts, default_backoff, default_level)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
 
 -- :delete_cron
 DELETE FROM cron WHERE project = ?1 AND name = ?2

@@ -74,7 +74,8 @@ struct surroundings {
 
 /// Runs one command. `args` without the program's name.
 ///
-/// Blocks until the command has ended; `serve`, `worker` and `job --watch` end at SIGTERM or SIGINT.
+/// Blocks until the command has ended; `serve`, `worker` and `job --watch` end at SIGTERM or
+/// SIGINT.
 [[nodiscard]] exit_code run(std::vector<std::string> args, const engine_choice& engine,
                             surroundings& around);
 

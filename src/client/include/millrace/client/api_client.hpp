@@ -40,8 +40,8 @@ struct client_options {
 ///               `connection_lost`: nothing can have happened, the request was safe to repeat),
 ///               outcome_unknown (`connection_lost` after a POST had been sent without an
 ///               Idempotency-Key), deadline_exceeded (`timeout`), too_large (`response_too_large`),
-///               cancelled. A request that is safe to repeat is sent once more on a fresh connection
-///               when a kept one turns out to be closed.
+///               cancelled. A request that is safe to repeat is sent once more on a fresh
+///               connection when a kept one turns out to be closed.
 /// Cancellation: terminal; the request may still have its effect.
 class api_client final {
 public:
@@ -57,8 +57,8 @@ public:
   [[nodiscard]] awaitable<result<response>> call(request what);
 
   /// Opens a stream of server-sent events on a connection of its own, outside `connections_max`.
-  /// `last_event_id`, where not empty, resumes after that event. The timeout is for the first byte of
-  /// the answer. Errors: as `call`.
+  /// `last_event_id`, where not empty, resumes after that event. The timeout is for the first byte
+  /// of the answer. Errors: as `call`.
   [[nodiscard]] awaitable<result<event_stream>> open_events(std::string target,
                                                             std::string last_event_id = {});
 

@@ -28,8 +28,8 @@ inline constexpr std::size_t event_bytes_max = std::size_t{4} << 20U;
 /// Threading:    one call at a time.
 /// Lifetime:     closing (by the destructor) ends the connection.
 /// Errors:       unavailable (`connection_lost`), deadline_exceeded (`stream_silent`: not even the
-///               server's comment within 45 s), too_large. After an error the stream has ended: open
-///               a new one with the last id.
+///               server's comment within 45 s), too_large. After an error the stream has ended:
+///               open a new one with the last id.
 /// Cancellation: terminal; the stream has ended.
 class event_stream final {
 public:

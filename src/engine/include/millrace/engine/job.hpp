@@ -287,6 +287,10 @@ struct cron_entry {
   /// IANA name; `UTC` by default.
   std::string time_zone{"UTC"};
   job_spec job;
+  /// Take these from the settings the queue has when a slot fires, as in `enqueue_job`.
+  bool default_attempts{false};
+  bool default_backoff{false};
+  bool default_level{false};
   cron_catch_up catch_up{cron_catch_up::one};
   cron_overlap overlap{cron_overlap::allow};
   bool paused{false};

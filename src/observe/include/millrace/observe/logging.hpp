@@ -70,8 +70,8 @@ struct log_options {
   const clock_source* clock{nullptr};
 };
 
-/// Tells what happens, as events with fields rather than as sentences. Whoever may log is given one:
-/// there is no logger of the process.
+/// Tells what happens, as events with fields rather than as sentences. Whoever may log is given
+/// one: there is no logger of the process.
 ///
 /// Guarantees: one line an event, whatever its fields hold: line breaks, quotes and control
 ///             characters are escaped, invalid UTF-8 is replaced. A payload (data, result,

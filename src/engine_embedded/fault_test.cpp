@@ -1,0 +1,128 @@
+#include "fault_vfs.hpp"
+#include "ledger_run.hpp"
+#include "test_directory.hpp"
+
+#include <millrace/engine_embedded/embedded_store.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+/// Every n-th file operation fails: nothing that was confirmed may be lost, nothing that was refused
+/// may have happened, and the engine goes on where it can.
+namespace millrace::embedded {
+namespace {
+
+using fault_vfs::operation;
+
+std::atomic<bool> sync_failed{false};
+
+options faulty_options(const std::filesystem::path& directory, const clock_source& clock) {
+  return {.directory = directory,
+          .clock = &clock,
+          .hot_jobs_bytes = 0,
+          .page_cache_bytes = 65'536,
+          .checkpoint_bytes = 100'000,
+          .vfs = fault_vfs::name(),
+          .on_sync_failure = [](const error&) { sync_failed = true; }};
+}
+
+// Work, during which the fault strikes. A store whose sync has failed is left at once, as its process
+// would have ended.
+void work_through_fault(ledger_run& ledger, const options& with) {
+  sync_failed = false;
+  auto store = embedded_store::open(with);
+  if (!store) {
+    const error& why = store.error();
+    EXPECT_TRUE(why.kind == errc::unavailable || why.kind == errc::storage_full ||
+                why.kind == errc::outcome_unknown)
+        << why.detail;
+    return;
+  }
+  for (int i = 0; i < 60 && !sync_failed; ++i) ledger.step(**store);
+  if (sync_failed) return;
+  // The fault is over: what was refused can be done now, and memory is what it was before.
+  fault_vfs::disarm();
+  const std::uint64_t refused = ledger.refused();
+  EXPECT_EQ(ledger.compare(**store, true), std::nullopt);
+  for (int i = 0; i < 10; ++i) ledger.step(**store);
+  EXPECT_EQ(ledger.refused(), refused) << "refuses though nothing fails any more";
+}
+
+void expect_survival_of(fault_vfs::plan fault, std::uint64_t seed) {
+  const test_directory directory;
+  const manual_clock clock;
+  const options with = faulty_options(directory.path(), clock);
+  ledger_run ledger(seed);
+  {
+    auto store = embedded_store::open(with);
+    ASSERT_TRUE(store);
+    for (int i = 0; i < 20; ++i) ledger.step(**store);
+  }
+  fault_vfs::arm(fault);
+  work_through_fault(ledger, with);
+  fault_vfs::disarm();
+  auto store = embedded_store::open(with);
+  ASSERT_TRUE(store) << store.error().detail;
+  EXPECT_EQ(ledger.compare(**store, true), std::nullopt);
+  EXPECT_EQ(ledger.surprise(), std::nullopt);
+}
+
+// How many operations of a kind a run without a fault has.
+std::uint64_t operations_of(unsigned kinds) {
+  expect_survival_of({.operations = kinds, .at = ~std::uint64_t{0}}, 1);
+  const test_directory directory;
+  const manual_clock clock;
+  ledger_run ledger(1);
+  const options with = faulty_options(directory.path(), clock);
+  fault_vfs::arm({.operations = kinds, .at = ~std::uint64_t{0}});
+  {
+    auto store = embedded_store::open(with);
+    for (int i = 0; i < 80; ++i) ledger.step(**store);
+  }
+  return fault_vfs::seen();
+}
+
+void fail_every_nth(unsigned kinds, bool full, std::uint64_t times) {
+  const std::uint64_t count = operations_of(kinds);
+  ASSERT_GT(count, 0U);
+  // A hundred places, evenly, and a different history each.
+  const std::uint64_t stride = std::max<std::uint64_t>(1, count / 100);
+  std::uint64_t struck = 0;
+  for (std::uint64_t at = 1; at <= count; at += stride) {
+    SCOPED_TRACE("operation " + std::to_string(at));
+    expect_survival_of({.operations = kinds, .at = at, .times = times, .full = full}, at);
+    struck += fault_vfs::failures() > 0 ? 1 : 0;
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(struck, 0U);
+}
+
+TEST(Faults, OfAWriteLoseNothing) {
+  fail_every_nth(static_cast<unsigned>(operation::write), false, 1);
+}
+
+TEST(Faults, OfSeveralWritesLoseNothing) {
+  fail_every_nth(static_cast<unsigned>(operation::write), false, 5);
+}
+
+TEST(Faults, OfAFullDiskLoseNothing) {
+  fail_every_nth(static_cast<unsigned>(operation::write), true, 7);
+}
+
+TEST(Faults, OfAReadLoseNothing) {
+  fail_every_nth(static_cast<unsigned>(operation::read), false, 1);
+}
+
+TEST(Faults, OfATruncationLoseNothing) {
+  fail_every_nth(static_cast<unsigned>(operation::truncate), false, 1);
+}
+
+TEST(Faults, OfASyncAnswerThatTheOutcomeIsUnknown) {
+  fail_every_nth(static_cast<unsigned>(operation::sync), false, 1);
+}
+
+}  // namespace
+}  // namespace millrace::embedded
