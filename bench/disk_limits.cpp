@@ -1,13 +1,13 @@
 #include "disk_limits.hpp"
 
-#include <fcntl.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace millrace::bench {
@@ -62,13 +62,15 @@ double rows_per_second(const std::filesystem::path& directory, std::size_t rows,
   const std::string file = (directory / "bare.db").string();
   sqlite3* db = nullptr;
   must(sqlite3_open(file.c_str(), &db) == SQLITE_OK, "bare.db");
-  run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF;"
-          "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32000;"
-          "CREATE TABLE job (id INTEGER PRIMARY KEY, queue, priority, max_attempts, created_at, run_at,"
-          "level, group_key, unique_key, unique_mode, type, correlation_id, labels, options, data)");
+  run(db,
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF;"
+      "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32000;"
+      "CREATE TABLE job (id INTEGER PRIMARY KEY, queue, priority, max_attempts, created_at, run_at,"
+      "level, group_key, unique_key, unique_mode, type, correlation_id, labels, options, data)");
   sqlite3_stmt* insert = nullptr;
-  must(sqlite3_prepare_v3(db, "INSERT INTO job (id, queue, priority, max_attempts, created_at, data)"
-                              "VALUES (?1, 1, 5, 4, ?1, ?2)",
+  must(sqlite3_prepare_v3(db,
+                          "INSERT INTO job (id, queue, priority, max_attempts, created_at, data)"
+                          "VALUES (?1, 1, 5, 4, ?1, ?2)",
                           -1, SQLITE_PREPARE_PERSISTENT, &insert, nullptr) == SQLITE_OK,
        "prepare");
   const std::string data(100, 'x');

@@ -1,10 +1,11 @@
 // The embedded engine alone, in process: P1, P3 and part of P12 of the performance goals.
 //
-//   embedded_queue_bench [--jobs 200000] [--callers 64] [--runs 5] [--dir DIRECTORY] [--once] [--json]
+//   embedded_queue_bench [--jobs 200000] [--callers 64] [--runs 5] [--dir DIRECTORY] [--once]
+//   [--json]
 //
-// Every figure is a median of the runs with its spread; --once makes one run, --json prints one JSON
-// object a figure for `bench/queue_bench`. Every job is counted: a run that loses or doubles one ends
-// with an error. The limits of the machine are measured in the same runs.
+// Every figure is a median of the runs with its spread; --once makes one run, --json prints one
+// JSON object a figure for `bench/queue_bench`. Every job is counted: a run that loses or doubles
+// one ends with an error. The limits of the machine are measured in the same runs.
 #include "disk_limits.hpp"
 
 #include <millrace/engine/async.hpp>
@@ -85,8 +86,7 @@ public:
       std::vector<double>& values = samples_[one.system + one.metric];
       std::ranges::sort(values);
       fmt::print("{:<36} {:<9} {:>12.1f} {:>12.1f} {:>12.1f}  {:<7} {}\n", one.metric, one.system,
-                 values[values.size() / 2], values.front(), values.back(), one.unit,
-                 one.guarantee);
+                 values[values.size() / 2], values.front(), values.back(), one.unit, one.guarantee);
     }
   }
 
@@ -186,8 +186,7 @@ double run_phase(phase& in, std::size_t callers, Caller caller) {
 
 double enqueue_all(engine::store& store, const settings& with, durability level) {
   phase in{store, with.jobs};
-  return run_phase(in, with.callers,
-                   [level](phase& each) { return produce(each, level); });
+  return run_phase(in, with.callers, [level](phase& each) { return produce(each, level); });
 }
 
 template <class Consumer>
@@ -200,7 +199,8 @@ double finish_all(engine::store& store, const settings& with, Consumer consumer)
 /// Durable enqueue called → job in the hands of a consumer that was asleep.
 awaitable<void> sleep_for_jobs(engine::store& store, steady::time_point& called,
                                std::vector<double>& micros, std::size_t wanted) {
-  engine::wakeups::listener listener = store.hints().listen({engine::queue_topic("default", "bench")});
+  engine::wakeups::listener listener =
+      store.hints().listen({engine::queue_topic("default", "bench")});
   while (micros.size() < wanted) {
     engine::transaction take;
     take.steps.push_back(engine::lease_jobs{.queues = {queue()}});
@@ -269,8 +269,8 @@ void one_run(const settings& with, const std::filesystem::path& directory, repor
     out.add({"millrace", "enqueue → done", rate(enqueued + finished), "jobs/s", durable});
     const double again = enqueue_all(*store, with, durability::durable);
     const double apart = finish_all(*store, with, consume);
-    out.add({"millrace", "take → done, two calls", rate(apart), "jobs/s",
-             "durable; lease, then ack"});
+    out.add(
+        {"millrace", "take → done, two calls", rate(apart), "jobs/s", "durable; lease, then ack"});
     out.add({"millrace", "enqueue → done, two calls", rate(again + apart), "jobs/s", durable});
     const double async = enqueue_all(*store, with, durability::async);
     out.add({"millrace", "enqueue async", rate(async), "jobs/s", "on disk within 50 ms"});

@@ -4,26 +4,25 @@
 // Prints one JSON line a figure. Every job is counted: a run that lost or doubled one fails.
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string>
 #include <string_view>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <unordered_set>
 #include <vector>
 
 namespace {
 
-constexpr std::string_view payload =
-    R"({"text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"})";
+constexpr std::string_view payload = R"({"text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx)"
+                                     R"(xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"})";
 
 [[noreturn]] void give_up(const char* what) {
   std::fprintf(stderr, "beanstalkd_bench: %s\n", what);
@@ -50,8 +49,7 @@ int connect_to(std::uint16_t port) {
 }
 
 void send_all(int fd, std::string_view bytes) {
-  if (::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(bytes.size())) {
+  if (::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size())) {
     give_up("a command was not taken whole");
   }
 }
@@ -92,8 +90,8 @@ bool take_line(std::string& input, std::string_view expected, std::string* line 
 }
 
 double enqueue_all(std::vector<caller>& callers, std::size_t jobs) {
-  const std::string put = "put 5 0 60 " + std::to_string(payload.size()) + "\r\n" +
-                          std::string{payload} + "\r\n";
+  const std::string put =
+      "put 5 0 60 " + std::to_string(payload.size()) + "\r\n" + std::string{payload} + "\r\n";
   const auto begun = std::chrono::steady_clock::now();
   std::size_t sent = 0;
   std::size_t answered = 0;

@@ -8,11 +8,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <unistd.h>
 
 namespace pipeline {
 namespace {
@@ -126,7 +126,8 @@ TEST(Summary, TakesAnyBytes) {
 }
 
 TEST(TermGraph, CountsDocumentsThatHaveBoth) {
-  const term_graph graph = build_term_graph({{"lock", "gate"}, {"lock", "gate", "barge"}, {"lock"}});
+  const term_graph graph =
+      build_term_graph({{"lock", "gate"}, {"lock", "gate", "barge"}, {"lock"}});
   ASSERT_FALSE(graph.edges.empty());
   EXPECT_EQ(graph.edges.front().from, "gate");
   EXPECT_EQ(graph.edges.front().to, "lock");
@@ -138,9 +139,8 @@ TEST(ProcessJob, RefusesAJobOfAnotherShape) {
   const auto silent = [](double, std::string_view) {};
   EXPECT_TRUE(process_job({}, silent).error().permanent);
   EXPECT_TRUE(process_job({{"queue", "document"}, {"data", "text"}}, silent).error().permanent);
-  EXPECT_TRUE(process_job({{"queue", "graph"}, {"data", boost::json::object{}}}, silent)
-                  .error()
-                  .permanent);
+  EXPECT_TRUE(
+      process_job({{"queue", "graph"}, {"data", boost::json::object{}}}, silent).error().permanent);
 }
 
 }  // namespace

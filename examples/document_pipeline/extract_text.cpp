@@ -44,9 +44,9 @@ bool breaks_line(GumboTag tag) {
 constexpr std::size_t html_depth_max = 5000;
 
 bool starts_element_that_stays_open(std::string_view from) {
-  static constexpr std::array closed_by_themselves{"br", "p>",  "p ",   "li",   "img", "hr", "td",
-                                                   "tr", "dt",  "dd",   "th",   "col", "meta",
-                                                   "link", "input", "area", "base", "option"};
+  static constexpr std::array closed_by_themselves{
+      "br", "p>", "p ",  "li",   "img",  "hr",    "td",   "tr",   "dt",
+      "dd", "th", "col", "meta", "link", "input", "area", "base", "option"};
   if (from.empty() || std::isalpha(static_cast<unsigned char>(from.front())) == 0) return false;
   return std::ranges::none_of(closed_by_themselves, [&](std::string_view name) {
     return from.size() >= name.size() &&
@@ -119,8 +119,8 @@ outcome<std::string> inflate(std::string_view bytes) {
   archive_entry* entry = nullptr;
   if (archive_read_open_memory(reader.get(), bytes.data(), bytes.size()) != ARCHIVE_OK ||
       archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK) {
-    return unreadable(fmt::format("the gzip file is broken: {}",
-                                  archive_error_string(reader.get())));
+    return unreadable(
+        fmt::format("the gzip file is broken: {}", archive_error_string(reader.get())));
   }
   std::string out;
   std::array<char, 65536> chunk{};
@@ -128,8 +128,8 @@ outcome<std::string> inflate(std::string_view bytes) {
     const la_ssize_t got = archive_read_data(reader.get(), chunk.data(), chunk.size());
     if (got == 0) break;
     if (got < 0) {
-      return unreadable(fmt::format("the gzip file is broken: {}",
-                                    archive_error_string(reader.get())));
+      return unreadable(
+          fmt::format("the gzip file is broken: {}", archive_error_string(reader.get())));
     }
     out.append(chunk.data(), static_cast<std::size_t>(got));
   }

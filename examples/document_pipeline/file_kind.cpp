@@ -80,8 +80,8 @@ outcome<void> check_file(const std::filesystem::path& file) {
   if (failed) return unreadable(fmt::format("its size cannot be read: {}", failed.message()));
   if (bytes == 0) return unreadable("it is empty");
   if (bytes > file_bytes_max) {
-    return unreadable(fmt::format("it has {} bytes, more than the {} that are looked at", bytes,
-                                  file_bytes_max));
+    return unreadable(
+        fmt::format("it has {} bytes, more than the {} that are looked at", bytes, file_bytes_max));
   }
   return {};
 }

@@ -19,7 +19,8 @@ inline constexpr std::uintmax_t file_bytes_max = std::uintmax_t{64} << 20U;
 /// `document`, `audio` or `video`.
 [[nodiscard]] std::string_view queue_for(const std::filesystem::path& file);
 
-/// The whole file. A file whose upload is still going on (`<name>.part` beside it) is not yet there.
+/// The whole file. A file whose upload is still going on (`<name>.part` beside it) is not yet
+/// there.
 [[nodiscard]] outcome<std::string> read_file(const std::filesystem::path& file);
 
 /// The checks of `read_file` alone, for libraries that open the file themselves.

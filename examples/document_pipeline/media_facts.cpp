@@ -55,8 +55,8 @@ outcome<audio_facts> read_audio(const std::filesystem::path& file) {
     samples += static_cast<std::size_t>(got);
   }
   if (samples == 0) return unreadable("the sound file holds no samples");
-  SF_FORMAT_INFO info{.format = sound.format() & SF_FORMAT_TYPEMASK, .name = nullptr,
-                      .extension = nullptr};
+  SF_FORMAT_INFO info{
+      .format = sound.format() & SF_FORMAT_TYPEMASK, .name = nullptr, .extension = nullptr};
   sf_command(nullptr, SFC_GET_FORMAT_INFO, &info, sizeof info);
   const double frames = static_cast<double>(samples) / sound.channels();
   return audio_facts{.format = info.name == nullptr ? "unknown" : info.name,
@@ -81,13 +81,12 @@ outcome<video_facts> read_video(const std::filesystem::path& file) {
   }
   using MediaInfoLib::Stream_General;
   using MediaInfoLib::Stream_Video;
-  return video_facts{
-      .container = read(Stream_General, L"Format"),
-      .codec = read(Stream_Video, L"Format"),
-      .seconds = number(read(Stream_General, L"Duration")) / 1000.0,
-      .width = static_cast<int>(number(read(Stream_Video, L"Width"))),
-      .height = static_cast<int>(number(read(Stream_Video, L"Height"))),
-      .frames_per_second = number(read(Stream_Video, L"FrameRate"))};
+  return video_facts{.container = read(Stream_General, L"Format"),
+                     .codec = read(Stream_Video, L"Format"),
+                     .seconds = number(read(Stream_General, L"Duration")) / 1000.0,
+                     .width = static_cast<int>(number(read(Stream_Video, L"Width"))),
+                     .height = static_cast<int>(number(read(Stream_Video, L"Height"))),
+                     .frames_per_second = number(read(Stream_Video, L"FrameRate"))};
 }
 
 }  // namespace pipeline

@@ -39,18 +39,18 @@ constexpr std::chrono::milliseconds upload_takes{1500};
 
 awaitable<result<void>> run(millrace::client::api_client& server,
                             std::vector<pipeline::planned_file> plan) {
-  const std::string correlation_id = fmt::format(
-      "pipeline-{}", std::chrono::duration_cast<std::chrono::milliseconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count());
+  const std::string correlation_id =
+      fmt::format("pipeline-{}", std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count());
   pipeline::pipeline_run files{server};
   result<void> sent = co_await files.enqueue(std::move(plan), correlation_id);
   if (!sent) co_return sent;
   fmt::print("{} jobs are durable; from here on nothing of them can be lost.\n\n",
              files.jobs().size());
   pipeline::progress_bar bar;
-  result<void> ended = co_await files.follow(
-      [&bar](const pipeline::run_counts& counts) { bar.draw(counts); });
+  result<void> ended =
+      co_await files.follow([&bar](const pipeline::run_counts& counts) { bar.draw(counts); });
   if (!ended) co_return ended;
   bar.finish(files.counts());
   result<pipeline::tracked_job> graph = co_await files.relate_terms(correlation_id);

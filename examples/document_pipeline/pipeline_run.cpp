@@ -142,8 +142,8 @@ awaitable<result<tracked_job>> pipeline_run::relate_terms(std::string correlatio
   const json::object body{{"type", "relate_terms"},
                           {"data", {{"documents", std::move(documents)}}},
                           {"correlation_id", correlation_id}};
-  request ask{.method = verb::post, .target = "/v1/queues/graph/jobs",
-              .body = json::serialize(body)};
+  request ask{
+      .method = verb::post, .target = "/v1/queues/graph/jobs", .body = json::serialize(body)};
   result<response> answer = co_await server_.call(std::move(ask));
   if (!answer) co_return std::unexpected(answer.error());
   result<json::value> made = parsed(*answer);

@@ -88,16 +88,14 @@ outcome<json::object> relate_terms(const json::value& documents, const report_pr
   const term_graph graph = build_term_graph(terms);
   json::array nodes;
   for (const term_graph::node& node : graph.nodes) {
-    nodes.push_back(
-        {{"term", node.term}, {"documents", node.documents}, {"degree", node.degree}});
+    nodes.push_back({{"term", node.term}, {"documents", node.documents}, {"degree", node.degree}});
   }
   json::array edges;
   for (const term_graph::edge& edge : graph.edges) {
     edges.push_back(json::array{edge.from, edge.to, edge.documents});
   }
-  return json::object{{"documents", terms.size()},
-                      {"nodes", std::move(nodes)},
-                      {"edges", std::move(edges)}};
+  return json::object{
+      {"documents", terms.size()}, {"nodes", std::move(nodes)}, {"edges", std::move(edges)}};
 }
 
 const json::value* member(const json::object& object, std::string_view name) {

@@ -13,7 +13,8 @@ namespace pipeline {
 using report_progress = std::function<void(double, std::string_view)>;
 
 /// Does the work of one job of any of the four queues: `process_file` on `document`, `audio` and
-/// `video` (data `{"path": …}`), `relate_terms` on `graph` (data `{"documents": [[[term, count]…]…]}`).
+/// `video` (data `{"path": …}`), `relate_terms` on `graph` (data `{"documents": [[[term,
+/// count]…]…]}`).
 [[nodiscard]] outcome<boost::json::object> process_job(const boost::json::object& job,
                                                        const report_progress& report);
 

@@ -1,9 +1,9 @@
 #include "progress_bar.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
+#include <unistd.h>
 
 namespace pipeline {
 namespace {

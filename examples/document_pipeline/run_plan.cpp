@@ -13,7 +13,8 @@ namespace fs = std::filesystem;
 std::vector<fs::path> files_below(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code failed;
-  fs::recursive_directory_iterator at{folder, fs::directory_options::skip_permission_denied, failed};
+  fs::recursive_directory_iterator at{folder, fs::directory_options::skip_permission_denied,
+                                      failed};
   while (!failed && at != fs::recursive_directory_iterator{}) {
     const std::string name = at->path().filename().string();
     const bool hidden = name.starts_with('.') || name == "build" || name == "node_modules";

@@ -19,8 +19,8 @@ struct planned_file {
   std::string queue;
 };
 
-/// The regular files below the sources, in a fixed order, spread evenly over a folder that holds more
-/// than its share. Hidden files and folders, links, and what cannot be listed are left out.
+/// The regular files below the sources, in a fixed order, spread evenly over a folder that holds
+/// more than its share. Hidden files and folders, links, and what cannot be listed are left out.
 [[nodiscard]] std::vector<planned_file> plan_run(const std::vector<source>& sources);
 
 }  // namespace pipeline

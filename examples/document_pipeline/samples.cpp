@@ -176,11 +176,10 @@ sample_set make_samples(const fs::path& directory) {
   samples.late = at("late_upload.txt");
   write_file(samples.late, report_text());
   write_file(at("late_upload.txt.part"), "");
-  for (const char* name :
-       {"harbour_report.pdf", "harbour_report.html", "harbour_report.md", "harbour_report.txt.gz",
-        "tone_quiet.wav", "tone_loud.wav", "silence.wav", "bar_small.avi", "bar_wide.avi",
-        "broken_truncated.pdf", "broken_noise.wav", "broken_text_as_video.mp4",
-        "broken_empty.txt"}) {
+  for (const char* name : {"harbour_report.pdf", "harbour_report.html", "harbour_report.md",
+                           "harbour_report.txt.gz", "tone_quiet.wav", "tone_loud.wav",
+                           "silence.wav", "bar_small.avi", "bar_wide.avi", "broken_truncated.pdf",
+                           "broken_noise.wav", "broken_text_as_video.mp4", "broken_empty.txt"}) {
     samples.files.push_back(at(name));
   }
   samples.files.push_back(samples.late);

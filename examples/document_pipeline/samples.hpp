@@ -13,8 +13,8 @@ struct sample_set {
   std::filesystem::path late;
 };
 
-/// Writes small PDF, WAV, AVI, HTML, gzip and Markdown files into `directory`, some of them broken on
-/// purpose, so that every processor and every way to fail has something to show.
+/// Writes small PDF, WAV, AVI, HTML, gzip and Markdown files into `directory`, some of them broken
+/// on purpose, so that every processor and every way to fail has something to show.
 [[nodiscard]] sample_set make_samples(const std::filesystem::path& directory);
 
 /// The late sample is complete from now on.

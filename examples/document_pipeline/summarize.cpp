@@ -16,13 +16,13 @@ constexpr std::size_t terms_kept = 12;
 
 const std::unordered_set<std::string_view>& stop_words() {
   static const std::unordered_set<std::string_view> words{
-      "the",  "and",   "for",   "that",  "with",  "this",  "are",   "not",  "you",   "from",
-      "was",  "have",  "has",   "can",   "but",   "all",   "will",  "any",  "your",  "which",
-      "its",  "may",   "use",   "used",  "one",   "when",  "were",  "been", "their", "they",
-      "also", "other", "these", "than",  "such",  "there", "into",  "only", "more",  "should",
-      "then", "must",  "about", "some",  "does",  "would", "under", "each", "see",   "our",
-      "how",  "what",  "who",   "where", "while", "shall", "without", "here", "them", "had",
-      "his",  "her",   "him",   "she",   "out",   "over",  "very",  "both", "because", "via",
+      "the",  "and",   "for",   "that",  "with",  "this",  "are",     "not",  "you",     "from",
+      "was",  "have",  "has",   "can",   "but",   "all",   "will",    "any",  "your",    "which",
+      "its",  "may",   "use",   "used",  "one",   "when",  "were",    "been", "their",   "they",
+      "also", "other", "these", "than",  "such",  "there", "into",    "only", "more",    "should",
+      "then", "must",  "about", "some",  "does",  "would", "under",   "each", "see",     "our",
+      "how",  "what",  "who",   "where", "while", "shall", "without", "here", "them",    "had",
+      "his",  "her",   "him",   "she",   "out",   "over",  "very",    "both", "because", "via",
       "http", "https", "www",   "com",   "org"};
   return words;
 }

@@ -133,9 +133,9 @@ std::vector<option> add_options() {
            "waits",
        .choices = "allow skip replace"},
       {.name = "--paused", .purpose = "make it, but do not fire it"}};
-  for (option& one : job_options()) {
+  for (const option& one : job_options()) {
     // Recurring jobs take it from their queue.
-    if (one.name != "--durability") options.push_back(std::move(one));
+    if (one.name != "--durability") options.push_back(one);
   }
   return with_reading_options(std::move(options));
 }

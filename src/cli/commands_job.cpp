@@ -83,7 +83,7 @@ exit_code job(context& with) {
 
 std::vector<command> job_commands() {
   std::vector<option> enqueue_all = job_options();
-  for (option& one : enqueue_options()) enqueue_all.push_back(std::move(one));
+  for (const option& one : enqueue_options()) enqueue_all.push_back(one);
   enqueue_all.push_back({.name = "--idempotency-key",
                          .value = "KEY",
                          .purpose = "sent again within 24h it makes no second job"});

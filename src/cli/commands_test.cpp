@@ -249,7 +249,7 @@ TEST_F(Commands, WatchFollowsAJobToItsEnd) {
         engine::ack_job{.id = job.what.id, .token = job.token, .result = R"({"ok":1})"});
   }};
   EXPECT_EQ(run({"job", id, "--watch"}), exit_code::done) << err();
-  EXPECT_TRUE(holds(out(), "log: a line\n")) << out();
+  EXPECT_TRUE(holds(err(), "log: a line\n")) << out();
   EXPECT_TRUE(out().ends_with("{\"ok\":1}\n")) << out();
 }
 

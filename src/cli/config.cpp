@@ -191,8 +191,8 @@ constexpr std::array settings{
 };
 
 /// Variables of ours that are no settings of a server.
-constexpr std::array<std::string_view, 3> other_variables{"MILLRACE_URL", "MILLRACE_KEY",
-                                                          "MILLRACE_CONFIG"};
+constexpr std::array<std::string_view, 4> other_variables{
+    "MILLRACE_URL", "MILLRACE_KEY", "MILLRACE_CONFIG", "MILLRACE_WEBHOOK_SECRET"};
 
 std::unexpected<error> unknown_key(const file_entry& entry) {
   const std::string typed = fmt::format("{}", fmt::join(entry.path, "."));

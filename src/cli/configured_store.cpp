@@ -27,7 +27,7 @@ engine::transaction make_queues(const std::vector<engine::queue_key>& keys,
 
 configured_store::configured_store(engine::store& beneath, store_defaults defaults)
     : beneath_(beneath),
-      defaults_(std::move(defaults)),
+      defaults_(defaults),
       queues_have_defaults_(defaults_.queue != engine::queue_settings{}) {}
 
 result<void> configured_store::prepare() {

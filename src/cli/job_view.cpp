@@ -44,7 +44,7 @@ std::string progress_text(const json::value& job) {
 
 std::string status_colored(const context& with, const json::value& job) {
   const std::string status = text_at(job, "status");
-  const std::string text = status_text(job);
+  std::string text = status_text(job);
   if (status == "completed") return paint(with.around, tint::green, text);
   if (status == "dead") return paint(with.around, tint::red, text);
   if (status == "running") return paint(with.around, tint::blue, text);

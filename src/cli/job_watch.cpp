@@ -32,7 +32,10 @@ public:
   void take(const client::event& told) {
     auto parsed = parse_json(told.data);
     if (!parsed) return;
-    if (with_.in.has("--json")) with_.around.out << told.data << '\n' << std::flush;
+    if (with_.in.has("--json")) {
+      with_.around.out << fmt::format(R"({{"event":"{}","data":{}}})", told.type, told.data) << '\n'
+                       << std::flush;
+    }
     if (told.type == "end") {
       ended_ = true;
       // Of a job that was deleted this is all there is.
@@ -71,7 +74,7 @@ private:
     if (with_.around.out_is_terminal) {
       line_.print_above(paint(with_.around, tint::dim, printable(text)));
     } else {
-      with_.around.out << "log: " << printable(text) << '\n' << std::flush;
+      with_.around.err << "log: " << printable(text) << '\n' << std::flush;
     }
   }
 
@@ -87,7 +90,7 @@ private:
     std::string text = status_text(job_);
     if (share) text += fmt::format(", {:.0f} % {}", *share * 100, message);
     if (text == last_) return;
-    with_.around.out << text << '\n' << std::flush;
+    with_.around.err << text << '\n' << std::flush;
     last_ = std::move(text);
   }
 

@@ -96,20 +96,22 @@ http::server_options server_options(const serve_settings& settings, const opened
                                .version = std::string{version_text}};
   options.limits.connections_max = settings.connections_max;
   options.limits.body_bytes_max = settings.body_bytes_max;
-  if (log.wants(observe::log_level::debug)) {
-    options.on_request = [&log](const http::request_record& request) {
-      log.event(observe::log_level::debug, "request",
-                {{"method", request.method},
-                 {"route", request.route},
-                 {"status", request.status},
-                 {"took_seconds", static_cast<double>(request.took.count()) / 1e6},
-                 {"correlation_id", request.correlation_id},
-                 {"project", request.project},
-                 {"code", request.code},
-                 {"bytes_in", request.bytes_in},
-                 {"bytes_out", request.bytes_out}});
-    };
-  }
+  options.on_request = [&log](const http::request_record& request) {
+    // A refusal under load (503) is the client's to know; what else goes wrong here is ours.
+    const bool ours = request.status >= 500 && request.status != 503;
+    const auto level = ours ? observe::log_level::warning : observe::log_level::debug;
+    if (!log.wants(level)) return;
+    log.event(level, "request",
+              {{"method", request.method},
+               {"route", request.route},
+               {"status", request.status},
+               {"took_seconds", static_cast<double>(request.took.count()) / 1e6},
+               {"correlation_id", request.correlation_id},
+               {"project", request.project},
+               {"code", request.code},
+               {"bytes_in", request.bytes_in},
+               {"bytes_out", request.bytes_out}});
+  };
   return options;
 }
 

@@ -28,7 +28,7 @@ result<std::unique_ptr<server_call>> server_call::open(const context& with) {
   client::client_options options{
       .where = std::move(*where),
       .key = with.around.variable("MILLRACE_KEY").value_or(std::string{}),
-      .connections_max = 4};
+      .connections_max = 16};
   return std::unique_ptr<server_call>(new server_call(std::move(options)));
 }
 

@@ -9,9 +9,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
 
@@ -196,8 +196,9 @@ awaitable<std::vector<result<response>>> call_both(api_client& client) {
   using namespace asio::experimental::awaitable_operators;
   auto both = co_await (client.call({}) && client.call({}));
   std::vector<result<response>> answers;
-  answers.push_back(std::get<0>(std::move(both)));
-  answers.push_back(std::get<1>(std::move(both)));
+  auto& [first, second] = both;
+  answers.push_back(std::move(first));
+  answers.push_back(std::move(second));
   co_return answers;
 }
 

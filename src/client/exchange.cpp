@@ -104,6 +104,7 @@ result<void> check(const request& what) {
   return {};
 }
 
+// borrows: awaited in place.
 awaitable<exchange_report> exchange(connection& over, const request& what, const endpoint& where,
                                     const std::string& key, deadline until,
                                     std::size_t response_bytes_max) {

@@ -7,13 +7,13 @@
 
 #include <millrace/engine_embedded/embedded_store.hpp>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 namespace millrace::embedded {
@@ -35,10 +35,9 @@ result<void> copy_synced(const std::filesystem::path& from, const std::filesyste
   std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, failed);
   if (!failed) return sync_file(to);
   const bool full = failed == std::errc::no_space_on_device;
-  return fail(full ? errc::storage_full : errc::unavailable,
-              full ? "storage_full" : "storage_error",
-              fmt::format("{} cannot be copied to {}: {}", from.string(), to.string(),
-                          failed.message()));
+  return fail(
+      full ? errc::storage_full : errc::unavailable, full ? "storage_full" : "storage_error",
+      fmt::format("{} cannot be copied to {}: {}", from.string(), to.string(), failed.message()));
 }
 
 }  // namespace
@@ -62,8 +61,7 @@ result<void> copy_database(const std::filesystem::path& file, const std::string&
 
 result<void> restore(const std::filesystem::path& backup, const std::filesystem::path& directory) {
   std::error_code failed;
-  if (std::filesystem::exists(directory, failed) &&
-      !std::filesystem::is_empty(directory, failed)) {
+  if (std::filesystem::exists(directory, failed) && !std::filesystem::is_empty(directory, failed)) {
     return fail(errc::conflict, "target_exists",
                 fmt::format("{} is not empty; a backup is restored into a new directory.",
                             directory.string()));

@@ -1,25 +1,26 @@
 #include "directory_lock.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <string>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 
 namespace millrace::embedded {
 namespace {
 
 std::unexpected<error> unwritable(const std::filesystem::path& path, int native) {
-  return fail(errc::forbidden, "directory_unwritable",
-              fmt::format("{} cannot be used as a data directory: {}. Choose another with --data, or "
-                          "give yourself the rights to it.",
-                          path.string(), std::strerror(native)));
+  return fail(
+      errc::forbidden, "directory_unwritable",
+      fmt::format("{} cannot be used as a data directory: {}. Choose another with --data, or "
+                  "give yourself the rights to it.",
+                  path.string(), std::strerror(native)));
 }
 
 std::string read_pid(int file) {
@@ -47,10 +48,11 @@ result<std::unique_ptr<directory_lock>> directory_lock::take(
   if (handle < 0) return unwritable(directory, errno);
   std::unique_ptr<directory_lock> out(new directory_lock(handle));
   if (::flock(handle, LOCK_EX | LOCK_NB) != 0) {
-    return fail(errc::conflict, "directory_in_use",
-                fmt::format("{} is in use by process {}. Stop that one, or choose another directory "
-                            "with --data.",
-                            directory.string(), read_pid(handle)));
+    return fail(
+        errc::conflict, "directory_in_use",
+        fmt::format("{} is in use by process {}. Stop that one, or choose another directory "
+                    "with --data.",
+                    directory.string(), read_pid(handle)));
   }
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(handle, 0) != 0 ||

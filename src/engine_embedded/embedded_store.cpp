@@ -9,11 +9,11 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 namespace millrace::embedded {
@@ -166,9 +166,8 @@ void store_impl::run_writer() {
     checkpoint_in_time();
   }
   if (unsynced_since_) syncer_.add(log_syncer::when::synced, [](const error*) {});
-  syncer_.wait_for_room();
-  while (!syncer_.idle()) std::this_thread::yield();
-  static_cast<void>(writer_->close());
+  // What a failed sync has left is nothing to build on: the next opening finds out what is there.
+  if (syncer_.drain()) static_cast<void>(writer_->close());
 }
 
 inbox::deadline store_impl::next_deadline() {
@@ -191,8 +190,9 @@ void store_impl::run_group() {
       transactions += one->batch.size();
     }
   }
-  std::vector<message> later(std::make_move_iterator(taken_.begin() + static_cast<std::ptrdiff_t>(count)),
-                             std::make_move_iterator(taken_.end()));
+  std::vector<message> later(
+      std::make_move_iterator(taken_.begin() + static_cast<std::ptrdiff_t>(count)),
+      std::make_move_iterator(taken_.end()));
   taken_.resize(count);
   inbox_.taken(transactions);
 
@@ -269,10 +269,9 @@ void store_impl::refuse_group(const error& why) {
       continue;
     }
     auto& submitted = std::get<submission>(each);
-    answers_.emplace_back(
-        std::move(submitted.done),
-        std::vector<engine::commit_result>(submitted.batch.size() + submitted.refused,
-                                           std::unexpected(engine::refusal{why, 0})));
+    answers_.emplace_back(std::move(submitted.done), std::vector<engine::commit_result>(
+                                                         submitted.batch.size() + submitted.refused,
+                                                         std::unexpected(engine::refusal{why, 0})));
   }
   syncer_.add(log_syncer::when::behind_others, take_answers());
 }

@@ -84,8 +84,9 @@ void remember(sqlite3_file* of, std::size_t from, std::size_t to) {
     if (!fresh) continue;
     place->second.fill(0);
     // A short read leaves zeros, which is what lies behind the end.
-    beneath(of)->pMethods->xRead(beneath(of), place->second.data(), sector_bytes,
-                                 static_cast<sqlite3_int64>(at * sector_bytes));
+    beneath(of)->pMethods->xRead(
+        beneath(of), place->second.data(), sector_bytes,
+        static_cast<sqlite3_int64>(at) * static_cast<sqlite3_int64>(sector_bytes));
   }
 }
 
@@ -147,7 +148,7 @@ int sector_size(sqlite3_file* of) { return beneath(of)->pMethods->xSectorSize(be
 int characteristics(sqlite3_file* of) {
   return beneath(of)->pMethods->xDeviceCharacteristics(beneath(of));
 }
-int shm_map(sqlite3_file* of, int page, int size, int extend, void volatile** out) {
+int shm_map(sqlite3_file* of, int page, int size, int extend, volatile void** out) {
   return beneath(of)->pMethods->xShmMap(beneath(of), page, size, extend, out);
 }
 int shm_lock(sqlite3_file* of, int offset, int count, int flags) {
@@ -159,10 +160,9 @@ int shm_unmap(sqlite3_file* of, int remove) {
 }
 
 const sqlite3_io_methods methods{
-    2,           close_file,  read_file,       write_file,  truncate_file, sync_file,
-    file_size,   lock_file,   unlock_file,     check_reserved, control,    sector_size,
-    characteristics, shm_map, shm_lock,        shm_barrier, shm_unmap,     nullptr,
-    nullptr};
+    2,         close_file,  read_file,      write_file, truncate_file, sync_file,       file_size,
+    lock_file, unlock_file, check_reserved, control,    sector_size,   characteristics, shm_map,
+    shm_lock,  shm_barrier, shm_unmap,      nullptr,    nullptr};
 
 sqlite3_vfs* base() { return sqlite3_vfs_find("unix-excl"); }
 

@@ -6,8 +6,8 @@
 #include <random>
 #include <string>
 
-/// For tests only: a VFS over SQLite's own that fails when told to, and that knows what a power loss
-/// would leave of every file.
+/// For tests only: a VFS over SQLite's own that fails when told to, and that knows what a power
+/// loss would leave of every file.
 namespace millrace::embedded::fault_vfs {
 
 enum class operation : std::uint8_t { read = 1, write = 2, sync = 4, truncate = 8 };

@@ -231,8 +231,8 @@ void group_writer::write_queue(const queue_state& queue) {
 group_writer::refused group_writer::refuse_new_queue(const engine::queue_key& key, plan& with) {
   if (memory_->find_queue(key) != nullptr || with.queues_added.contains(key)) return std::nullopt;
   if (memory_->queues().size() + with.queues_added.size() >= engine::queues_max) {
-    return error{errc::exhausted, "too_many_queues",
-                 "The store holds as many queues as it can.", "queue", std::nullopt};
+    return error{errc::exhausted, "too_many_queues", "The store holds as many queues as it can.",
+                 "queue", std::nullopt};
   }
   with.queues_added.insert(key);
   return std::nullopt;

@@ -1,5 +1,4 @@
 #include "group_writer.hpp"
-
 #include "spec_json.hpp"
 
 #include <millrace/engine/limits.hpp>
@@ -20,8 +19,8 @@ std::optional<engine::commit_result> group_writer::replay(const engine::transact
   const engine::idempotency_key& key = *what.idempotency;
   find_key_.put(key.project).put(key.route).put(key.key);
   const reset_after reset(find_key_);
-  const bool found = find_key_.row() &&
-                     from_micros(find_key_.integer(1)) + engine::idempotency_kept > now_;
+  const bool found =
+      find_key_.row() && from_micros(find_key_.integer(1)) + engine::idempotency_kept > now_;
   if (!found) {
     if (memory_->idempotency.size() < engine::idempotency_keys_max) return std::nullopt;
     auto full = refuse(errc::unavailable, "idempotency_store_full",

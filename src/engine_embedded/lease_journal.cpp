@@ -2,16 +2,16 @@
 
 #include <millrace/base/assert.hpp>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 namespace millrace::embedded {
@@ -25,8 +25,11 @@ constexpr std::size_t slots_min = 1023;
 
 error file_error(const char* what, const std::filesystem::path& path, int native) {
   const bool full = native == ENOSPC || native == EDQUOT || native == EFBIG;
-  return {full ? errc::storage_full : errc::unavailable, full ? "storage_full" : "storage_error",
-          fmt::format("{} {}: {}", what, path.string(), std::strerror(native)), "", {}};
+  return {full ? errc::storage_full : errc::unavailable,
+          full ? "storage_full" : "storage_error",
+          fmt::format("{} {}: {}", what, path.string(), std::strerror(native)),
+          "",
+          {}};
 }
 
 // FNV-1a over the words: enough to tell a torn slot from a whole one.
@@ -92,10 +95,9 @@ result<void> lease_journal::grow(std::size_t slots) {
   const std::size_t bytes = (slots + 1) * slot_bytes;
   const int native = ::posix_fallocate(file_, 0, static_cast<off_t>(bytes));
   if (native != 0) return std::unexpected(file_error("Cannot enlarge", path_, native));
-  void* mapped =
-      mapped_ == nullptr
-          ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0)
-          : ::mremap(mapped_, (slots_ + 1) * slot_bytes, bytes, MREMAP_MAYMOVE);
+  void* mapped = mapped_ == nullptr
+                     ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0)
+                     : ::mremap(mapped_, (slots_ + 1) * slot_bytes, bytes, MREMAP_MAYMOVE);
   if (mapped == MAP_FAILED) return std::unexpected(file_error("Cannot map", path_, errno));
   mapped_ = static_cast<std::byte*>(mapped);
   // Taken from the back: the first of the new slots is used first.

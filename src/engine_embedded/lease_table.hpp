@@ -36,9 +36,8 @@ struct lease {
 
 /// The leases of all running jobs, in memory and in the journal.
 ///
-/// Changes belong to a group: they reach the journal when it is committed, and are undone when it is
-/// rolled back.
-/// Threading: none of its own.
+/// Changes belong to a group: they reach the journal when it is committed, and are undone when it
+/// is rolled back. Threading: none of its own.
 class lease_table final {
 public:
   explicit lease_table(lease_journal& journal) noexcept : journal_(journal) {}

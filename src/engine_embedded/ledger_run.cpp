@@ -21,9 +21,7 @@ engine::transaction single(engine::step what, engine::durability level) {
   return one;
 }
 
-engine::queue_key some_queue(std::uint64_t number) {
-  return {.name = number % 3 == 0 ? "b" : "a"};
-}
+engine::queue_key some_queue(std::uint64_t number) { return {.name = number % 3 == 0 ? "b" : "a"}; }
 
 }  // namespace
 
@@ -53,6 +51,7 @@ bool ledger_run::take(const engine::commit_result& answer, const engine::job_id&
     ++unknown_;
     const auto at = jobs_.find(id);
     if (at != jobs_.end()) at->second.perhaps = perhaps;
+    lease_unknown_ = true;
   } else if (why.kind == errc::storage_full || why.kind == errc::unavailable) {
     ++refused_;
   } else if (!surprise_) {
@@ -156,6 +155,14 @@ void ledger_run::cancel_or_delete(engine::store& on, engine::durability level) {
   if (take(answer, *id, then)) jobs_[*id].now = then;
 }
 
+void ledger_run::forget_leases(engine::store& with) {
+  for (auto& [id, job] : jobs_) {
+    if (job.now != state::running) continue;
+    const auto found = blocking::ask(with, engine::find_job{id});
+    if (found && *found && (*found)->status == job_status::queued) job.now = state::waiting;
+  }
+}
+
 std::optional<std::string> ledger_run::compare(engine::store& with, bool leases_kept) const {
   for (const auto& [id, expected] : jobs_) {
     if (auto what = compare_job(with, id, expected, leases_kept)) return what;
@@ -164,8 +171,7 @@ std::optional<std::string> ledger_run::compare(engine::store& with, bool leases_
 }
 
 std::optional<std::string> ledger_run::compare_job(engine::store& with, const engine::job_id& id,
-                                                   const record& expected,
-                                                   bool leases_kept) const {
+                                                   const record& expected, bool leases_kept) const {
   const auto answer = blocking::ask(with, engine::find_job{id});
   if (!answer) return fmt::format("{} cannot be read: {}", id.text(), answer.error().detail);
   const std::optional<engine::job>& job = *answer;
@@ -173,7 +179,9 @@ std::optional<std::string> ledger_run::compare_job(engine::store& with, const en
     if (wanted == state::gone) return !job;
     if (!job || job->spec.data != expected.data) return false;
     switch (wanted) {
-      case state::waiting: return job->status == job_status::queued;
+      case state::waiting:
+        if (lease_unknown_ && job->status == job_status::running) return true;
+        return job->status == job_status::queued;
       case state::running:
         if (!leases_kept && job->status == job_status::queued) return true;
         return job->status == job_status::running && job->token == expected.token;
@@ -184,11 +192,10 @@ std::optional<std::string> ledger_run::compare_job(engine::store& with, const en
     }
   };
   if (fits(expected.now) || (expected.perhaps && fits(*expected.perhaps))) return std::nullopt;
-  return fmt::format("{} was said to be in state {}{}, but {}", id.text(),
-                     static_cast<int>(expected.now),
-                     expected.perhaps ? fmt::format(" or {}", static_cast<int>(*expected.perhaps))
-                                      : "",
-                     job ? fmt::format("is {}", to_string(job->status)) : "is not there");
+  return fmt::format(
+      "{} was said to be in state {}{}, but {}", id.text(), static_cast<int>(expected.now),
+      expected.perhaps ? fmt::format(" or {}", static_cast<int>(*expected.perhaps)) : "",
+      job ? fmt::format("is {}", to_string(job->status)) : "is not there");
 }
 
 }  // namespace millrace::embedded

@@ -22,6 +22,9 @@ public:
   /// One random step of work. `durable` false: only at level async.
   void step(engine::store& on, engine::durability level = engine::durability::durable);
 
+  /// After a loss of leases: takes from the store which jobs run still.
+  void forget_leases(engine::store& with);
+
   /// What the store holds against what it said; empty when all is well. With `leases_kept` every
   /// lease must be live too; without, a job that ran may also be available again.
   [[nodiscard]] std::optional<std::string> compare(engine::store& with, bool leases_kept) const;
@@ -65,6 +68,8 @@ private:
   std::uint64_t done_{0};
   std::uint64_t refused_{0};
   std::uint64_t unknown_{0};
+  /// Some transaction that may have leased was answered so: whatever waits may also run.
+  bool lease_unknown_{false};
   std::optional<std::string> surprise_;
 };
 

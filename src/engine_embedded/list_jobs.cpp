@@ -116,8 +116,8 @@ group_writer::candidates group_writer::list_newest(const queue_state& queue,
     for (const ended_list::entry& each : queue.dead) offer(each.id());
   }
   out.more = out.places.size() > engine::listing_rows_max;
-  const auto kept = static_cast<std::ptrdiff_t>(
-      std::min(out.places.size(), engine::listing_rows_max));
+  const auto kept =
+      static_cast<std::ptrdiff_t>(std::min(out.places.size(), engine::listing_rows_max));
   std::ranges::partial_sort(out.places, out.places.begin() + kept);
   out.places.resize(static_cast<std::size_t>(kept));
   return out;
@@ -132,8 +132,7 @@ result<engine::answer> group_writer::answer(const engine::list_jobs& what) {
   const queue_state* queue = memory_->find_queue(what.queue);
   if (queue == nullptr) return out;
   const engine::job_filter& filter = what.filter;
-  const bool by_time = filter.status == job_status::dead ||
-                       filter.status == job_status::retrying ||
+  const bool by_time = filter.status == job_status::dead || filter.status == job_status::retrying ||
                        filter.status == job_status::scheduled;
   const candidates found =
       by_time ? list_by_time(*queue, filter, after) : list_newest(*queue, filter, after);

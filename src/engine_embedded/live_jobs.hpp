@@ -55,7 +55,9 @@ public:
   job_slot insert(std::uint64_t id);
   void erase(job_slot slot);
 
-  [[nodiscard]] live_job& operator[](job_slot slot) { return chunks_[slot >> chunk_bits]->at(slot & chunk_mask); }
+  [[nodiscard]] live_job& operator[](job_slot slot) {
+    return chunks_[slot >> chunk_bits]->at(slot & chunk_mask);
+  }
   [[nodiscard]] const live_job& operator[](job_slot slot) const {
     return chunks_[slot >> chunk_bits]->at(slot & chunk_mask);
   }

@@ -1,15 +1,14 @@
 #include "group_writer.hpp"
-
 #include "schema.hpp"
 #include "spec_json.hpp"
 #include "sql.hpp"
 
 #include <fmt/format.h>
 #include <sqlite3.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <limits>
+#include <sys/statvfs.h>
 #include <utility>
 
 namespace millrace::embedded {
@@ -68,8 +67,8 @@ result<void> group_writer::begin_life(timestamp now) {
   // Where it stopped is known after a clean close; else only the ceiling it stayed below.
   const std::uint64_t last = meta("clean") != 0 ? meta("last_stamp") : meta("stamp_ceiling");
   stamps_ = stamp_source(last);
-  const std::uint64_t ceiling = std::max(last, static_cast<std::uint64_t>(to_micros(now))) +
-                                stamp_source::ahead_us;
+  const std::uint64_t ceiling =
+      std::max(last, static_cast<std::uint64_t>(to_micros(now))) + stamp_source::ahead_us;
   begin_.run();
   write_meta_.put(std::string_view("clean")).put(0).run();
   write_meta_.put(std::string_view("stamp_ceiling")).put(ceiling).run();
@@ -151,7 +150,7 @@ void group_writer::load_queues(memory_state& into) {
         into.add_queue({std::string(from.text(1)), std::string(from.text(2))}, from.integer(0));
     made.paused = from.integer(3) != 0;
     made.draining = from.integer(4) != 0;
-    into.set_settings(made, std::move(*settings));
+    into.set_settings(made, *settings);
     last_queue_row_ = std::max(last_queue_row_, made.row);
   }
 }
@@ -199,8 +198,9 @@ void group_writer::load_live(memory_state& into, queue_state& in, statement& fro
     job.has_unique = into.uniques.take(in.index, from.text(unique_key), job.id);
   }
   const bool first = from.is_null(first_run_at);
-  const std::int64_t due =
-      from.integer(!from.is_null(run_at) ? run_at : first ? created_at : first_run_at);
+  const std::int64_t due = from.integer(!from.is_null(run_at) ? run_at
+                                        : first               ? created_at
+                                                              : first_run_at);
   const lease* held = leases_.find(job.id);
   if (held != nullptr && held->token > from.natural(token)) {
     ++job.attempts;

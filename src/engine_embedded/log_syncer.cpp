@@ -1,9 +1,9 @@
 #include "log_syncer.hpp"
 
+#include <pthread.h>
+
 #include <optional>
 #include <utility>
-
-#include <pthread.h>
 
 namespace millrace::embedded {
 
@@ -32,6 +32,12 @@ void log_syncer::add(when condition, answers give) {
 void log_syncer::wait_for_room() {
   std::unique_lock lock(mutex_);
   taken_.wait(lock, [this] { return waiting_.empty(); });
+}
+
+bool log_syncer::drain() {
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [this] { return waiting_.empty() && !busy_; });
+  return !broken_;
 }
 
 bool log_syncer::idle() {
@@ -63,6 +69,8 @@ void log_syncer::run() {
 
     lock.lock();
     busy_ = false;
+    broken_ = broken.has_value();
+    done_.notify_one();
   }
 }
 

@@ -33,6 +33,8 @@ public:
   void add(when condition, answers give);
   /// Until one more group would not have to wait for more than the sync that runs.
   void wait_for_room();
+  /// Until everything that was added has been answered. False when a sync has failed.
+  bool drain();
   /// Nothing waits, and everything that was added has been answered.
   [[nodiscard]] bool idle();
 
@@ -49,9 +51,11 @@ private:
   std::mutex mutex_;
   std::condition_variable added_;
   std::condition_variable taken_;
+  std::condition_variable done_;
   /// Guarded by `mutex_`, as is what follows.
   std::vector<group> waiting_;
   bool busy_{false};
+  bool broken_{false};
   bool closing_{false};
   std::thread thread_;
 };

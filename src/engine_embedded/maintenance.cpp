@@ -31,8 +31,8 @@ void group_writer::apply_due() {
   applying_due_ = false;
 }
 
-// Forgets what is kept no longer, a little with every group: more than can have ended in it, so that
-// it never falls behind.
+// Forgets what is kept no longer, a little with every group: more than can have ended in it, so
+// that it never falls behind.
 void group_writer::sweep() {
   constexpr std::size_t forgotten_max = 256;
   std::size_t left = forgotten_max + 2 * ended_;

@@ -53,7 +53,8 @@ void memory_state::take_starts(memory_state& from) {
     if (old == nullptr) continue;
     queue->minutes = std::move(old->minutes);
     if (old->settings.rate == queue->settings.rate) queue->starts = std::move(old->starts);
-    if (old->settings.group_rate == queue->settings.group_rate) queue->ready.take_starts(old->ready);
+    if (old->settings.group_rate == queue->settings.group_rate)
+      queue->ready.take_starts(old->ready);
   }
 }
 
@@ -158,8 +159,7 @@ void memory_state::relist_forgotten(queue_state& queue) {
 namespace {
 
 std::size_t finished_status(const ended_list::entry& what) {
-  return static_cast<std::size_t>(what.cancelled() ? job_status::cancelled
-                                                   : job_status::completed);
+  return static_cast<std::size_t>(what.cancelled() ? job_status::cancelled : job_status::completed);
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ namespace millrace::embedded {
 
 using cron_name = std::pair<std::string, std::string>;
 
-/// Everything the writer knows without reading the disk, and the rules that hold its parts together.
-/// It can be built anew from the disk at any time: after a failed group it is.
+/// Everything the writer knows without reading the disk, and the rules that hold its parts
+/// together. It can be built anew from the disk at any time: after a failed group it is.
 ///
 /// Threading: the writer's.
 class memory_state final {

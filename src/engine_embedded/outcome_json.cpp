@@ -45,8 +45,7 @@ json::object to_object(const engine::job_changed& what) {
 }
 
 json::object to_object(const engine::lease_extended& what) {
-  return {{"extended", to_micros(what.leased_until)},
-          {"cancel_requested", what.cancel_requested}};
+  return {{"extended", to_micros(what.leased_until)}, {"cancel_requested", what.cancel_requested}};
 }
 
 json::object to_object(const engine::jobs_purged& what) { return {{"purged", what.count}}; }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <ranges>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -71,9 +72,9 @@ private:
 /// The jobs of one queue that can be handed out, and which is next: the highest priority, then the
 /// one that became available first.
 ///
-/// Jobs of a group that is at its bound do not stand in the way: each group has an order of its own,
-/// and only groups that may start a job are looked at. What a group may start depends on the leases
-/// of its jobs (`started`, `ended`) and on its starts.
+/// Jobs of a group that is at its bound do not stand in the way: each group has an order of its
+/// own, and only groups that may start a job are looked at. What a group may start depends on the
+/// leases of its jobs (`started`, `ended`) and on its starts.
 ///
 /// Threading: none of its own.
 /// Cost:      O(1) for jobs without a group, O(log n) with.
@@ -113,7 +114,7 @@ public:
       if (!passed_over(jobs[taken])) break;
       skipped.push_back(taken);
     }
-    for (auto at = skipped.rbegin(); at != skipped.rend(); ++at) put_back(jobs, *at);
+    for (const job_slot back : std::views::reverse(skipped)) put_back(jobs, back);
     if (taken != no_slot) start(jobs, taken, now);
     return taken;
   }
@@ -175,7 +176,8 @@ private:
   bounds bounds_;
   std::array<job_fifo, 10> plain_{job_fifo(0), job_fifo(1), job_fifo(2), job_fifo(3), job_fifo(4),
                                   job_fifo(5), job_fifo(6), job_fifo(7), job_fifo(8), job_fifo(9)};
-  /// Jobs without a group that came to their priority late and keep an earlier place: first to last.
+  /// Jobs without a group that came to their priority late and keep an earlier place: first to
+  /// last.
   std::set<ready_entry, std::greater<>> moved_;
   /// Everything available, in the order in which it became so.
   job_fifo arrivals_;

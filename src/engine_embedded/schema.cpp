@@ -17,8 +17,8 @@ constexpr std::int64_t application_id = 0x6d696c6c;
 /// What leads from format n to n + 1, n being the index. The first makes the tables.
 constexpr std::array<std::string_view, database_format> migrations{sql::format_1};
 
-/// A file up to this size is checked as a whole after it was not closed cleanly. Of a larger one the
-/// tables of jobs are read in any case, to rebuild what is in memory.
+/// A file up to this size is checked as a whole after it was not closed cleanly. Of a larger one
+/// the tables of jobs are read in any case, to rebuild what is in memory.
 constexpr std::int64_t checked_bytes_max = std::int64_t{64} << 20U;
 
 std::unexpected<error> damaged(std::string_view why) {
@@ -35,10 +35,11 @@ result<std::int64_t> format_of(database& db) {
   if (!format) return format;
   if (*owner == application_id) {
     if (*format <= database_format) return format;
-    return fail(errc::unsupported, "database_newer",
-                fmt::format("millrace.db has format {}, written by a newer millrace; this one reads "
-                            "up to {}. Run the newer program.",
-                            *format, database_format));
+    return fail(
+        errc::unsupported, "database_newer",
+        fmt::format("millrace.db has format {}, written by a newer millrace; this one reads "
+                    "up to {}. Run the newer program.",
+                    *format, database_format));
   }
   const result<std::int64_t> tables = db.number("SELECT count(*) FROM sqlite_schema");
   if (!tables) return tables;
@@ -48,10 +49,10 @@ result<std::int64_t> format_of(database& db) {
 
 result<void> migrate(database& db, std::int64_t from) {
   for (auto format = static_cast<std::size_t>(from); format < migrations.size(); ++format) {
-    const std::string script =
-        fmt::format("BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {};\nPRAGMA user_version = {};\n"
-                    "COMMIT;",
-                    migrations[format], application_id, format + 1);
+    const std::string script = fmt::format(
+        "BEGIN IMMEDIATE;\n{}\nPRAGMA application_id = {};\nPRAGMA user_version = {};\n"
+        "COMMIT;",
+        migrations[format], application_id, format + 1);
     if (result<void> done = db.run_script(script); !done) return done;
   }
   return {};
@@ -67,8 +68,7 @@ result<void> quick_check(database& db) {
 }
 
 result<bool> closed_cleanly(database& db) {
-  const auto clean =
-      db.number("SELECT coalesce((SELECT value FROM meta WHERE name = 'clean'), 0)");
+  const auto clean = db.number("SELECT coalesce((SELECT value FROM meta WHERE name = 'clean'), 0)");
   if (!clean) return std::unexpected(clean.error());
   return *clean != 0;
 }

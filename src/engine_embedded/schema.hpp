@@ -12,8 +12,8 @@ namespace millrace::embedded {
 /// The format this program writes. Greater ones are refused, smaller ones migrated at open.
 inline constexpr int database_format = 1;
 
-/// Opens `millrace.db`, making it when it is absent; checks that it is ours and undamaged, brings it
-/// to the present format, and sets what a connection of the writer needs.
+/// Opens `millrace.db`, making it when it is absent; checks that it is ours and undamaged, brings
+/// it to the present format, and sets what a connection of the writer needs.
 ///
 /// Errors: corrupted (database_corrupt), unsupported (database_newer), forbidden, storage_full.
 [[nodiscard]] result<std::unique_ptr<database>> open_database(const std::filesystem::path& file,

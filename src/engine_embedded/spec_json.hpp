@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-/// The columns that hold JSON: what is set rarely, or has no fixed shape. What a text leaves out has
-/// its default, so that later versions can add to it.
+/// The columns that hold JSON: what is set rarely, or has no fixed shape. What a text leaves out
+/// has its default, so that later versions can add to it.
 ///
 /// Errors: corrupted (database_corrupt) for a text that does not read.
 namespace millrace::embedded {

@@ -24,16 +24,22 @@ error to_error(sqlite3* handle, int code) {
   const char* said = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
   const std::string native = fmt::format("{} (SQLite {})", said, code);
   if (disk_full(handle, code)) {
-    return {errc::storage_full, "storage_full",
-            "The disk that holds the data directory is full; make room. " + native, "", {}};
+    return {errc::storage_full,
+            "storage_full",
+            "The disk that holds the data directory is full; make room. " + native,
+            "",
+            {}};
   }
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return {errc::corrupted, "database_corrupt",
+      return {errc::corrupted,
+              "database_corrupt",
               "millrace.db is damaged or no database: restore a backup with `millrace restore`, or "
-              "move the data directory away to begin anew. " + native,
-              "", {}};
+              "move the data directory away to begin anew. " +
+                  native,
+              "",
+              {}};
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return {errc::unavailable, "database_locked",
@@ -42,11 +48,14 @@ error to_error(sqlite3* handle, int code) {
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
-      return {errc::forbidden, "directory_unwritable",
-              "The data directory or a file in it cannot be written. " + native, "", {}};
+      return {errc::forbidden,
+              "directory_unwritable",
+              "The data directory or a file in it cannot be written. " + native,
+              "",
+              {}};
     default:
-      return {errc::unavailable, "storage_error", "The data could not be read or written. " + native,
-              "", std::chrono::seconds{1}};
+      return {errc::unavailable, "storage_error",
+              "The data could not be read or written. " + native, "", std::chrono::seconds{1}};
   }
 }
 
@@ -127,9 +136,8 @@ result<int> database::run_checkpoint(checkpoint how) {
 }
 
 statement::statement(database& in, std::string_view sql) : in_(in) {
-  const int code =
-      sqlite3_prepare_v3(in.handle(), sql.data(), static_cast<int>(sql.size()),
-                         SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
+  const int code = sqlite3_prepare_v3(in.handle(), sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
   if (code != SQLITE_OK) in.note(code);
 }
 

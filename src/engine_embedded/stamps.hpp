@@ -10,8 +10,8 @@
 namespace millrace::embedded {
 
 /// The one source of ids, tokens and versions: max(last + 1, clock in µs). Nothing it gives is ever
-/// given again, whatever happens to the process or to the clock: it stays below a ceiling that is on
-/// disk, and continues above that ceiling when it is not known where it stopped.
+/// given again, whatever happens to the process or to the clock: it stays below a ceiling that is
+/// on disk, and continues above that ceiling when it is not known where it stopped.
 class stamp_source final {
 public:
   /// How far ahead of the last stamp the ceiling is set, and when it is set anew.

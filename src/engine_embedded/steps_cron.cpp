@@ -1,5 +1,4 @@
 #include "group_writer.hpp"
-
 #include "spec_json.hpp"
 
 #include <millrace/engine/limits.hpp>
@@ -76,9 +75,9 @@ group_writer::refused group_writer::check(const engine::fire_cron& step, plan&) 
 engine::outcome group_writer::apply(engine::fire_cron& step, const plan& with) {
   engine::cron_entry entry = memory_->crons.at({step.project, step.name});
   engine::cron_fired out;
-  if (step.pass_over) {
-    ++entry.skipped;
-  } else if (std::optional<engine::job_id> made = fire(entry, with.level)) {
+  std::optional<engine::job_id> made;
+  if (!step.pass_over) made = fire(entry, with.level);
+  if (made) {
     ++entry.fired;
     entry.last_fired_at = now_;
     entry.last_job = made;
@@ -101,7 +100,7 @@ job_slot group_writer::predecessor(const engine::cron_entry& entry) const {
 }
 
 std::optional<engine::job_id> group_writer::fire(const engine::cron_entry& entry,
-                                                   engine::durability level) {
+                                                 engine::durability level) {
   const engine::queue_key key{entry.project, entry.queue};
   if (refuse_job(memory_->find_queue(key), 1)) return std::nullopt;
   const job_slot before = predecessor(entry);

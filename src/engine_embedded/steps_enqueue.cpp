@@ -12,10 +12,9 @@ using engine::job_status;
 group_writer::refused group_writer::check(const engine::enqueue_job& step, plan& with) {
   if (refused why = refuse_new_queue(step.queue, with)) return why;
   const queue_state* queue = memory_->find_queue(step.queue);
-  const std::uint64_t holder =
-      queue != nullptr && step.spec.unique
-          ? memory_->uniques.holder(queue->index, step.spec.unique->key)
-          : 0;
+  const std::uint64_t holder = queue != nullptr && step.spec.unique
+                                   ? memory_->uniques.holder(queue->index, step.spec.unique->key)
+                                   : 0;
   if (holder != 0) {
     const live_job& held_by = memory_->jobs[memory_->jobs.find(holder)];
     const bool makes = step.spec.unique->mode != engine::unique_mode::reject &&
@@ -33,8 +32,7 @@ engine::outcome group_writer::apply(engine::enqueue_job& step, const plan&) {
 
 engine::job_enqueued group_writer::enqueue(queue_state& queue, engine::job_spec spec,
                                            engine::durability level) {
-  const std::uint64_t id =
-      spec.unique ? memory_->uniques.holder(queue.index, spec.unique->key) : 0;
+  const std::uint64_t id = spec.unique ? memory_->uniques.holder(queue.index, spec.unique->key) : 0;
   if (id == 0) return make_job(queue, std::move(spec), level);
   const job_slot slot = memory_->jobs.find(id);
   const engine::unique_mode mode = spec.unique->mode;

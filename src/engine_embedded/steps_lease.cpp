@@ -32,8 +32,8 @@ engine::outcome group_writer::apply(engine::lease_jobs& step, const plan& with) 
   return out;
 }
 
-void group_writer::lease_from(queue_state& queue, const engine::lease_jobs& step,
-                              const plan& with, std::vector<engine::leased_job>& out) {
+void group_writer::lease_from(queue_state& queue, const engine::lease_jobs& step, const plan& with,
+                              std::vector<engine::leased_job>& out) {
   const auto passed_over = [&with](const live_job& job) {
     return !with.addressed.empty() && with.addressed.contains(job.id);
   };
@@ -70,7 +70,9 @@ std::optional<engine::leased_job> group_writer::start_run(queue_state& queue, jo
   queue.starts.record(now_);
   ++job.attempts;
 
-  lease held{.token = stamps_.next(now_), .started_at = now_, .timeout = what.spec.timeout,
+  lease held{.token = stamps_.next(now_),
+             .started_at = now_,
+             .timeout = what.spec.timeout,
              .worker = step.worker};
   job.version = held.token;
   held.length = engine::lease_default;
@@ -93,8 +95,8 @@ std::optional<engine::leased_job> group_writer::start_run(queue_state& queue, jo
   return out;
 }
 
-// A hint: never later than the real moment, but it may be earlier. The end of the first lease stands
-// for those of the queues asked for.
+// A hint: never later than the real moment, but it may be earlier. The end of the first lease
+// stands for those of the queues asked for.
 std::optional<timestamp> group_writer::next_available_at(const engine::lease_jobs& step) {
   std::optional<timestamp> next;
   const auto consider = [&](std::optional<timestamp> at) {

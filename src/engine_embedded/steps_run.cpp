@@ -128,8 +128,8 @@ engine::outcome group_writer::apply(engine::ack_job& step, const plan&) {
     return out;
   }
   const lease& held = *leases_.find(job.id);
-  to_write().insert_completed(job.id, job.attempts, held.token, stamps_.next(now_),
-                              held.started_at, now_, step.result);
+  to_write().insert_completed(job.id, job.attempts, held.token, stamps_.next(now_), held.started_at,
+                              now_, step.result);
   leases_.end(job.id);
   memory_->displace(slot);
   hint_permit(queue);
@@ -184,11 +184,9 @@ void group_writer::expire(std::uint64_t id, timestamp at) {
   const live_job& job = memory_->jobs[slot];
   std::optional<stored_job> stored = load(id_of(job));
   if (!stored) return;
-  const engine::next_run next =
-      engine::after_expiry(stored->what.spec, {.stamp = id,
-                                               .attempts = job.attempts,
-                                               .cancel_requested = job.cancel_requested,
-                                               .now = at});
+  const engine::next_run next = engine::after_expiry(
+      stored->what.spec,
+      {.stamp = id, .attempts = job.attempts, .cancel_requested = job.cancel_requested, .now = at});
   end_failed_run(slot, *stored, at, lease_over, next);
 }
 
@@ -216,13 +214,11 @@ engine::outcome group_writer::apply(engine::snooze_job& step, const plan&) {
 engine::outcome group_writer::apply(engine::extend_lease& step, const plan&) {
   live_job& job = memory_->jobs[find(step.id)];
   const lease& held = *leases_.find(job.id);
-  const timestamp until =
-      held.end_of(now_, step.lease == duration{0} ? held.length : step.lease);
+  const timestamp until = held.end_of(now_, step.lease == duration{0} ? held.length : step.lease);
   leases_.extend(job.id, until);
   job.version = stamps_.next(now_);
   hint_changed(job);
-  const engine::lease_extended out{.leased_until = until,
-                                   .cancel_requested = job.cancel_requested};
+  const engine::lease_extended out{.leased_until = until, .cancel_requested = job.cancel_requested};
   if (!step.checkpoint || step.checkpoint->empty()) return out;
   // The row stays that of the job at rest, as it was before this run: a power loss forgets the run.
   if (std::optional<stored_job> stored = load(step.id)) {

@@ -1,16 +1,16 @@
 #pragma once
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <string>
+#include <unistd.h>
 
 namespace millrace::embedded {
 
 /// A data directory for one test, absent at first and removed with everything in it at the end.
-/// In memory where the machine has such a place: what a test shows does not hang on the disk, but how
-/// long its thousands of syncs take does.
+/// In memory where the machine has such a place: what a test shows does not hang on the disk, but
+/// how long its thousands of syncs take does.
 class test_directory final {
 public:
   test_directory() {

@@ -308,14 +308,16 @@ awaitable<connection::next> connection::handle_request() {
 
 awaitable<response> connection::answer() {
   if (refusal_) co_return std::move(*refusal_);
+  std::optional<response> answered;
   try {
-    co_return co_await core_->routes.table()[route_].handle(core_->api, reader_.what());
+    answered = co_await core_->routes.table()[route_].handle(core_->api, reader_.what());
   } catch (const std::exception&) {
     // Out of memory, at worst: nothing of ours throws on purpose.
+    answered = problem(error{.kind = errc::internal,
+                             .code = "internal",
+                             .detail = "A defect of the server. Please report it."});
   }
-  co_return problem(error{.kind = errc::internal,
-                          .code = "internal",
-                          .detail = "A defect of the server. Please report it."});
+  co_return std::move(*answered);
 }
 
 void connection::record(const response& what) {

@@ -28,7 +28,7 @@ std::string_view to_string(method verb) noexcept {
     case method::post: return "POST";
     case method::put: return "PUT";
     case method::patch: return "PATCH";
-    case method::delete_: return "DELETE";
+    case method::remove: return "DELETE";
     case method::options: return "OPTIONS";
     case method::other: return "OTHER";
   }

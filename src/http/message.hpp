@@ -16,7 +16,7 @@ namespace millrace::http {
 
 class connection;
 
-enum class method : std::uint8_t { get, head, post, put, patch, delete_, options, other };
+enum class method : std::uint8_t { get, head, post, put, patch, remove, options, other };
 
 [[nodiscard]] std::string_view to_string(method verb) noexcept;
 

@@ -1,6 +1,6 @@
 #include "assets.hpp"
-#include "routes.hpp"
 #include "http_fixture.hpp"
+#include "routes.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>

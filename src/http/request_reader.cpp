@@ -21,7 +21,7 @@ method to_method(beast::http::verb verb) noexcept {
     case verb::post: return method::post;
     case verb::put: return method::put;
     case verb::patch: return method::patch;
-    case verb::delete_: return method::delete_;
+    case verb::delete_: return method::remove;
     case verb::options: return method::options;
     default: return method::other;
   }

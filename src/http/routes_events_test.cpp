@@ -1,5 +1,5 @@
-#include "sse.hpp"
 #include "http_fixture.hpp"
+#include "sse.hpp"
 
 #include <fmt/format.h>
 

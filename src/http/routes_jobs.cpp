@@ -52,7 +52,22 @@ response answer_one(const job_enqueued& made) {
   return answer;
 }
 
+// Why nothing at all was taken, where that is the state of the store and not of the items: a
+// producer that looks at the status alone must not take it for a success.
+const error* refused_by_store(const enqueue_results& results) {
+  const error* why = nullptr;
+  for (const auto& each : results) {
+    if (each) return nullptr;
+    const errc kind = each.error().kind;
+    const bool of_store = kind == errc::unavailable || kind == errc::storage_full ||
+                          kind == errc::exhausted || kind == errc::outcome_unknown;
+    if (of_store && why == nullptr) why = &each.error();
+  }
+  return why;
+}
+
 response answer_many(const enqueue_results& results) {
+  if (const error* why = refused_by_store(results)) return problem(*why);
   response answer{.status = 200};
   answer.body = R"({"jobs":[)";
   for (std::size_t i = 0; i < results.size(); ++i) {

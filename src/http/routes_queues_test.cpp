@@ -84,6 +84,14 @@ TEST(QueueRoutes, AFullQueueSaysWhenToComeAgain) {
   EXPECT_EQ(full.status, 429);
   EXPECT_EQ(full.text("code"), "queue_full");
   EXPECT_FALSE(full.header("retry-after").empty());
+  // So does one that took nothing of an array; one that took something answers each item.
+  const reply none = server.ask("POST /v1/queues/document/jobs", "[{},{}]");
+  EXPECT_EQ(none.status, 429);
+  EXPECT_EQ(none.text("code"), "queue_full");
+  (void)server.ask("PUT /v1/queues/document", R"({"depth_max":2})");
+  const reply some = server.ask("POST /v1/queues/document/jobs", "[{},{}]");
+  EXPECT_EQ(some.status, 201);
+  EXPECT_EQ(some.json().at("jobs").as_array()[1].at("error").at("code").as_string(), "queue_full");
 }
 
 TEST(QueueRoutes, PurgeCountsWhatItDeleted) {

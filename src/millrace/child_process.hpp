@@ -69,13 +69,14 @@ public:
   /// The same for the standard error.
   bool wait_for_error(std::string_view text) { return read_until(1, text); }
 
-  /// The exit code once it has ended; -1 when a signal ended it, or it takes too long.
+  /// The exit code once it has ended, or 128 and the signal that ended it; -1 when it takes too
+  /// long.
   int wait() {
     (void)read_until(0, {});
     if (streams_[0].open || streams_[1].open) return -1;
     int status = 0;
-    if (::waitpid(std::exchange(pid_, -1), &status, 0) < 0 || !WIFEXITED(status)) return -1;
-    return WEXITSTATUS(status);
+    if (::waitpid(std::exchange(pid_, -1), &status, 0) < 0) return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
 private:

@@ -44,6 +44,14 @@ result<std::optional<seconds>> parse_every(std::string_view line) {
   return std::chrono::duration_cast<seconds>(*period);
 }
 
+// The earliest reading that can happen at a moment: where a gap ends there, everything in the gap
+// does.
+local_seconds first_reading_at(const date::time_zone* zone, sys_seconds at) {
+  const zone_period period = period_at(zone, at);
+  if (at != period.begin) return period.wall(at);
+  return std::min(period.wall(at), period_at(zone, at - seconds{1}).wall(at));
+}
+
 }  // namespace
 
 result<cron_schedule> cron_schedule::parse(std::string_view line, std::string_view time_zone) {
@@ -93,7 +101,7 @@ std::optional<timestamp> cron_schedule::next_interval(sys_seconds from) const {
 // where the period begins only after it, when the period begins (the gap). That moment never falls
 // as readings grow, so the search ends at the first reading whose moment is late enough.
 std::optional<timestamp> cron_schedule::next_time_of_day(sys_seconds from) const {
-  local_seconds wanted = period_at(zone_, from).wall(from);
+  local_seconds wanted = first_reading_at(zone_, from);
   while (true) {
     const auto reading = line_.first_from(wanted);
     if (!reading) return std::nullopt;

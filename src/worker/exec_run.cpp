@@ -191,8 +191,9 @@ awaitable<handler_result> explain_crash(resident_run& run) {
     co_return told;
   }
   co_return job_failed{
-      .error = "the program ended before it answered, with exit status 0; a long-lived program "
-               "answers each line with ::done or ::fail"};
+      .error =
+          "the program ended before it answered, with exit status 0; a long-lived program "
+          "answers each line with ::done or ::fail"};
 }
 
 }  // namespace

@@ -4,6 +4,10 @@
 #include "job_line.hpp"
 #include "run_control.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -75,7 +79,7 @@ std::unexpected<error> not_executable(std::string_view name, std::string_view wh
 }
 
 result<void> check_executable(const std::string& path) {
-  struct stat facts {};
+  struct stat facts{};
   if (::stat(path.c_str(), &facts) != 0) {
     return invalid("exec", fmt::format("there is no program '{}'", path), "program_not_found");
   }
@@ -110,8 +114,7 @@ result<std::string> find_program(std::string_view name) {
 }
 
 struct exec_runner::state {
-  state(exec_options with, program_image base)
-      : options(std::move(with)), image(std::move(base)) {}
+  state(exec_options with, program_image base) : options(std::move(with)), image(std::move(base)) {}
 
   [[nodiscard]] std::unique_ptr<resident_program> take_idle();
   void give_back(std::unique_ptr<resident_program> program);
@@ -193,21 +196,23 @@ result<std::unique_ptr<exec_runner>> exec_runner::create(exec_options options) {
   }
   auto path = find_program(options.command.front());
   if (!path) return std::unexpected(std::move(path.error()));
-  program_image image{.path = std::move(*path),
-                      .argv = options.command,
-                      .environment = own_environment(options)};
+  program_image image{
+      .path = std::move(*path), .argv = options.command, .environment = own_environment(options)};
   return std::unique_ptr<exec_runner>{
       new exec_runner{std::make_unique<state>(std::move(options), std::move(image))}};
 }
 
 async_handler exec_runner::handler() {
-  return [self = state_.get()](job_context context) {
-    return state::run(*self, std::move(context));
-  };
+  return
+      [self = state_.get()](job_context context) { return state::run(*self, std::move(context)); };
 }
 
 awaitable<void> exec_runner::close() {
-  while (auto program = state_->take_idle()) co_await worker_detail::retire(std::move(program));
+  // Retiring does several things at a time; they must not be done on several threads at a time.
+  const auto strand = asio::make_strand(co_await asio::this_coro::executor);
+  while (auto program = state_->take_idle()) {
+    co_await asio::co_spawn(strand, worker_detail::retire(std::move(program)), asio::use_awaitable);
+  }
 }
 
 }  // namespace millrace

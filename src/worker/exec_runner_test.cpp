@@ -1,7 +1,8 @@
+#include <millrace/worker/exec_runner.hpp>
+
 #include "testing_runs.hpp"
 
 #include <millrace/base/json.hpp>
-#include <millrace/worker/exec_runner.hpp>
 #include <millrace/worker/limits.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -163,11 +164,11 @@ TEST_F(ExecRunner, BoundsWhatAProgramPrintsToStderr) {
 
 TEST_F(ExecRunner, LetsNothingOfAProgramOutliveIt) {
   // One that stays in the group, and one that leaves it and its session, twice removed.
-  EXPECT_EQ(result_of("sleep 1000 & echo $! >" + (folder_ / "a").string() +
-                      "; (setsid sh -c 'echo $$ >" + (folder_ / "b").string() +
-                      "; exec sleep 1000' &) ; while ! [ -s " + (folder_ / "b").string() +
-                      " ]; do :; done; echo started"),
-            "\"started\"");
+  EXPECT_EQ(
+      result_of("sleep 1000 & echo $! >" + (folder_ / "a").string() + "; (setsid sh -c 'echo $$ >" +
+                (folder_ / "b").string() + "; exec sleep 1000' &) ; while ! [ -s " +
+                (folder_ / "b").string() + " ]; do :; done; echo started"),
+      "\"started\"");
   for (const char* name : {"a", "b"}) {
     const pid_t pid = std::stoi(folder_.read(name));
     EXPECT_FALSE(is_alive(pid)) << name;
@@ -233,8 +234,9 @@ TEST_F(ExecRunner, EndsAProgramThatIgnoresSigterm) {
     const bool first = run.urgency() == stop_urgency::none;
     run.stop(first ? stop_urgency::asked : stop_urgency::at_once, stop_reason::hard_limit);
   };
-  const auto failure = failure_of("trap 'echo ::log not now' TERM; echo '::log ready'; "
-                                  "while :; do sleep 0.01; done");
+  const auto failure = failure_of(
+      "trap 'echo ::log not now' TERM; echo '::log ready'; "
+      "while :; do sleep 0.01; done");
   EXPECT_TRUE(failure.error.starts_with("killed by SIGKILL (9)")) << failure.error;
   EXPECT_EQ(run_.logged(), "ready\nnot now\n");
 }
@@ -282,8 +284,9 @@ protected:
 };
 
 TEST_F(ResidentProgram, TakesOneJobAfterTheOther) {
-  const auto runner = start("n=0; while read -r line; do n=$((n+1)); echo \"::log job $n\"; "
-                            "echo \"::done {\\\"pid\\\":$$,\\\"n\\\":$n}\"; done");
+  const auto runner = start(
+      "n=0; while read -r line; do n=$((n+1)); echo \"::log job $n\"; "
+      "echo \"::done {\\\"pid\\\":$$,\\\"n\\\":$n}\"; done");
   const auto first = parse_json(run(*runner));
   const auto second = parse_json(run(*runner));
   ASSERT_TRUE(first && second);
@@ -302,8 +305,9 @@ TEST_F(ResidentProgram, GetsTheWholeJobOnEachLine) {
 }
 
 TEST_F(ResidentProgram, FailsAJobAndGoesOn) {
-  const auto runner = start("while read -r line; do echo "
-                            "'::fail {\"error\":\"bad page\",\"permanent\":true}'; done");
+  const auto runner = start(
+      "while read -r line; do echo "
+      "'::fail {\"error\":\"bad page\",\"permanent\":true}'; done");
   const auto outcome = run_(runner->handler());
   EXPECT_EQ(std::get<job_failed>(outcome).error, "bad page");
   EXPECT_TRUE(std::get<job_failed>(outcome).permanent);
@@ -311,9 +315,9 @@ TEST_F(ResidentProgram, FailsAJobAndGoesOn) {
 }
 
 TEST_F(ResidentProgram, IsReplacedAfterItsNumberOfJobs) {
-  const auto runner = start("while read -r line; do echo \"::done $$\"; done; echo end >>" +
-                                (folder_ / "ends").string(),
-                            2);
+  const auto runner = start(
+      "while read -r line; do echo \"::done $$\"; done; echo end >>" + (folder_ / "ends").string(),
+      2);
   const std::string first = run(*runner);
   EXPECT_EQ(run(*runner), first);
   const std::string third = run(*runner);
@@ -337,8 +341,8 @@ TEST_F(ResidentProgram, FailsTheRunningJobTransientlyWhenItCrashesAndIsStartedAg
 }
 
 TEST_F(ResidentProgram, IsStartedAgainWhenItEndedBetweenTwoJobs) {
-  const auto runner = start("read -r line; echo \"::done $$\"; echo $$ >" +
-                            (folder_ / "pid").string());
+  const auto runner =
+      start("read -r line; echo \"::done $$\"; echo $$ >" + (folder_ / "pid").string());
   const std::string first = run(*runner);
   ASSERT_TRUE(eventually([this] { return folder_.read("pid").ends_with('\n'); }));
   const pid_t ended = std::stoi(folder_.read("pid"));
@@ -363,10 +367,10 @@ TEST_F(ResidentProgram, IsToldWhatToDoWhenItEndsWithoutAnAnswer) {
 }
 
 TEST_F(ResidentProgram, IsKilledAtTheHardLimitAndStartedAgain) {
-  const auto runner = start("trap '' TERM; while read -r line; do mkdir " +
-                            (folder_ / "once").string() +
-                            " 2>/dev/null && echo '::log ready' && while :; do sleep 0.01; done; "
-                            "echo \"::done $$\"; done");
+  const auto runner =
+      start("trap '' TERM; while read -r line; do mkdir " + (folder_ / "once").string() +
+            " 2>/dev/null && echo '::log ready' && while :; do sleep 0.01; done; "
+            "echo \"::done $$\"; done");
   run_.on_report = [](worker_detail::run_control& control) {
     control.stop(stop_urgency::at_once, stop_reason::hard_limit);
   };
@@ -378,8 +382,10 @@ TEST_F(ResidentProgram, IsKilledAtTheHardLimitAndStartedAgain) {
 TEST_F(ResidentProgram, HasAProcessForEachRunAtATime) {
   using namespace asio::experimental::awaitable_operators;
   // Each answers only once both have been started.
-  const auto runner = start("while read -r line; do echo >" + (folder_ / "up").string() + ".$$; "
-                            "while [ $(ls " + (folder_ / "").string() +
+  const auto runner = start("while read -r line; do echo >" + (folder_ / "up").string() +
+                            ".$$; "
+                            "while [ $(ls " +
+                            (folder_ / "").string() +
                             " | grep -c '^up') -lt 2 ]; do sleep 0.01; done; echo ::done; done");
   one_run second;
   const auto context = [this](std::uint64_t token) {

@@ -11,10 +11,10 @@
 namespace millrace {
 namespace {
 
+using std::chrono::steady_clock;
 using worker_detail::held_run;
 using worker_detail::run_control;
 using worker_detail::run_limits;
-using std::chrono::steady_clock;
 
 /// An answer that takes no longer was there when it was asked for.
 constexpr std::chrono::milliseconds at_once{100};
@@ -98,20 +98,20 @@ void worker::state::accept(engine::leased_job leased) {
   const auto now = steady_clock::now();
   // The context shows when the run would end by force if it began now.
   const auto deadline = worker_detail::run_clock{now, limits}.hard_deadline();
-  auto control = std::make_shared<run_control>(run_control::setup{
-      .leased = std::move(leased),
-      .hard_deadline = deadline,
-      .strand = asio::make_strand(executor),
-      .reported = [self = weak_from_this(), serial] {
-        const auto alive = self.lock();
-        if (!alive) return;
-        asio::post(alive->strand, [alive, serial] {
-          const auto found = alive->runs.find(serial);
-          if (found == alive->runs.end()) return;
-          alive->reported.push_back(found->second);
-          alive->report_alarm.ring();
-        });
-      }});
+  auto control = std::make_shared<run_control>(
+      run_control::setup{.leased = std::move(leased),
+                         .hard_deadline = deadline,
+                         .strand = asio::make_strand(executor),
+                         .reported = [self = weak_from_this(), serial] {
+                           const auto alive = self.lock();
+                           if (!alive) return;
+                           asio::post(alive->strand, [alive, serial] {
+                             const auto found = alive->runs.find(serial);
+                             if (found == alive->runs.end()) return;
+                             alive->reported.push_back(found->second);
+                             alive->report_alarm.ring();
+                           });
+                         }});
   auto run = std::make_shared<held_run>(serial, std::move(control), limits, now);
   runs.emplace(serial, run);
   ready.push_back(std::move(run));
@@ -153,10 +153,9 @@ void worker::state::returned(const run_ptr& run, const std::exception_ptr& throw
     forget_if_over(run);
   } else if (!run->outcome) {
     if (thrown) said = worker_detail::failure_of(thrown);
-    give_outcome(run, worker_detail::step_for(
-                          run->leased(), {.said = std::move(said),
-                                          .stopped_for = run->control->reason(),
-                                          .limits = run->limits}));
+    give_outcome(run, worker_detail::step_for(run->leased(), {.said = std::move(said),
+                                                              .stopped_for = run->control->reason(),
+                                                              .limits = run->limits}));
   } else {
     forget_if_over(run);
   }

@@ -22,7 +22,7 @@ constexpr int control_fd = 3;
 constexpr int first_free_fd = 4;
 
 void reset_signal_actions() noexcept {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
 }
@@ -85,7 +85,8 @@ pid_t parent_of(const char* digits) noexcept {
   const char* after_name = ::strrchr(text, ')');
   if (after_name == nullptr || ::strlen(after_name) < 5) return -1;
   pid_t parent = 0;
-  for (const char* c = after_name + 4; *c >= '0' && *c <= '9'; ++c) parent = parent * 10 + (*c - '0');
+  for (const char* c = after_name + 4; *c >= '0' && *c <= '9'; ++c)
+    parent = parent * 10 + (*c - '0');
   return parent;
 }
 
@@ -178,8 +179,7 @@ ending watch(pid_t program) noexcept {
                       {.fd = signals, .events = POLLIN, .revents = 0}};
   ending end;
   // The first look comes before the first wait: the program may have ended already.
-  for (take_ended(program, end); !end.program_ended && !end.worker_gone;
-       take_ended(program, end)) {
+  for (take_ended(program, end); !end.program_ended && !end.worker_gone; take_ended(program, end)) {
     if (::poll(sources, 2, signals < 0 ? 50 : -1) < 0 && errno != EINTR) break;
     signalfd_siginfo ignored;
     while (signals >= 0 && ::read(signals, &ignored, sizeof ignored) > 0) {

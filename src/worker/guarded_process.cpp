@@ -5,6 +5,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <array>
 #include <cerrno>
@@ -13,7 +14,6 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -220,8 +220,8 @@ void guarded_process::drain_stderr(const reader& take) { drain(stderr_, take); }
 awaitable<program_end> guarded_process::ended() {
   for (;;) {
     guard_report told{};
-    const auto read = co_await asio::async_read(control_, asio::buffer(&told, sizeof told),
-                                                tuple_awaitable);
+    const auto read =
+        co_await asio::async_read(control_, asio::buffer(&told, sizeof told), tuple_awaitable);
     // The guard has closed its side: it ends in a moment.
     if (std::get<0>(read)) break;
     if (told.word == guard_word::not_started) {
@@ -229,7 +229,7 @@ awaitable<program_end> guarded_process::ended() {
     } else if (end_.how != program_end::way::not_started) {
       const bool signalled = WIFSIGNALED(told.value);
       end_ = {.how = signalled ? program_end::way::signalled : program_end::way::exited,
-             .value = signalled ? WTERMSIG(told.value) : WEXITSTATUS(told.value)};
+              .value = signalled ? WTERMSIG(told.value) : WEXITSTATUS(told.value)};
     }
   }
   const auto cancelled = co_await asio::this_coro::cancellation_state;

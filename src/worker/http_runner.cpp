@@ -28,8 +28,8 @@ constexpr std::size_t answer_bytes_max = engine::item_bytes_max + 64 * 1024;
 std::chrono::milliseconds time_left(const job_context& context) {
   using std::chrono::milliseconds;
   constexpr milliseconds longest = std::chrono::hours{24 * 366};
-  const auto left = std::chrono::ceil<milliseconds>(context.hard_deadline() -
-                                                    std::chrono::steady_clock::now());
+  const auto left =
+      std::chrono::ceil<milliseconds>(context.hard_deadline() - std::chrono::steady_clock::now());
   return std::clamp(left, milliseconds{1}, longest);
 }
 
@@ -55,19 +55,19 @@ client::request http_runner::state::request_for(const job_context& context) cons
   const std::string id = job.id.text();
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::system_clock::now().time_since_epoch());
-  client::request request{.method = client::verb::post,
-                          .target = target,
-                          .headers = {{"webhook-id", id},
-                                      {"webhook-timestamp", std::to_string(now.count())}},
-                          .body = worker_detail::job_line(context.leased()),
-                          .timeout = time_left(context)};
+  client::request request{
+      .method = client::verb::post,
+      .target = target,
+      .headers = {{"webhook-id", id}, {"webhook-timestamp", std::to_string(now.count())}},
+      .body = worker_detail::job_line(context.leased()),
+      .timeout = time_left(context)};
   if (!keys.empty()) {
-    request.headers.push_back(
-        {"webhook-signature",
-         worker_detail::webhook_signature(keys, id, now.count(), request.body)});
+    request.headers.push_back({"webhook-signature", worker_detail::webhook_signature(
+                                                        keys, id, now.count(), request.body)});
   }
   if (!job.spec.correlation_id.empty()) {
-    request.headers.push_back({"x-correlation-id", client::encode_segment(job.spec.correlation_id)});
+    request.headers.push_back(
+        {"x-correlation-id", client::encode_segment(job.spec.correlation_id)});
   }
   if (!job.spec.traceparent.empty()) {
     request.headers.push_back({"traceparent", job.spec.traceparent});
@@ -108,9 +108,8 @@ result<std::unique_ptr<http_runner>> http_runner::create(asio::any_io_executor e
 }
 
 async_handler http_runner::handler() {
-  return [self = state_.get()](job_context context) {
-    return state::run(*self, std::move(context));
-  };
+  return
+      [self = state_.get()](job_context context) { return state::run(*self, std::move(context)); };
 }
 
 void http_runner::close() { state_->server.close(); }

@@ -1,8 +1,8 @@
+#include <millrace/worker/http_runner.hpp>
+
 #include "job_line.hpp"
 #include "testing_http_server.hpp"
 #include "testing_runs.hpp"
-
-#include <millrace/worker/http_runner.hpp>
 
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
@@ -98,8 +98,7 @@ TEST_F(HttpRunner, SignsAfterStandardWebhooks) {
   EXPECT_LT(age, std::chrono::minutes{1});
   const std::string signed_text =
       std::string{request["webhook-id"]} + "." + timestamp + "." + request.body();
-  EXPECT_EQ(request["webhook-signature"],
-            "v1," + base64(hmac(std::string(24, 'k'), signed_text)));
+  EXPECT_EQ(request["webhook-signature"], "v1," + base64(hmac(std::string(24, 'k'), signed_text)));
 }
 
 TEST_F(HttpRunner, FollowsNoRedirect) {

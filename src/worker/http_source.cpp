@@ -164,9 +164,8 @@ awaitable<std::vector<result<engine::lease_extended>>> http_source::extend(
   for (const engine::extend_lease& step : steps) {
     if (step.lease > duration{0}) timeout = std::min(timeout, step.lease);
   }
-  const auto told =
-      co_await send_entries(server_, "/v1/jobs:extend", std::move(steps),
-                            std::chrono::ceil<milliseconds>(timeout));
+  const auto told = co_await send_entries(server_, "/v1/jobs:extend", std::move(steps),
+                                          std::chrono::ceil<milliseconds>(timeout));
   std::vector<result<engine::lease_extended>> answers;
   answers.reserve(told.size());
   for (const auto& one : told) {

@@ -1,9 +1,10 @@
+#include <millrace/worker/http_source.hpp>
+
 #include "testing_http_server.hpp"
 
 #include <millrace/base/json.hpp>
 #include <millrace/base/testing.hpp>
 #include <millrace/client/api_client.hpp>
-#include <millrace/worker/http_source.hpp>
 
 #include <boost/json/value.hpp>
 #include <gtest/gtest.h>

@@ -7,12 +7,12 @@
 namespace millrace {
 namespace {
 
+using std::chrono::steady_clock;
+using worker_detail::classify;
 using worker_detail::delivery;
 using worker_detail::held_run;
 using worker_detail::run_clock;
-using worker_detail::classify;
 using worker_detail::step_for;
-using std::chrono::steady_clock;
 
 }  // namespace
 

@@ -118,10 +118,11 @@ std::optional<output_event> parse_command(std::string_view line, exec_mode mode,
 }
 
 std::unexpected<error> too_large(std::size_t bytes_max) {
-  return fail(errc::too_large, "result_too_large",
-              fmt::format("result_too_large: the last line of stdout, which is the result, has more "
-                          "than {} bytes",
-                          bytes_max));
+  return fail(
+      errc::too_large, "result_too_large",
+      fmt::format("result_too_large: the last line of stdout, which is the result, has more "
+                  "than {} bytes",
+                  bytes_max));
 }
 
 }  // namespace

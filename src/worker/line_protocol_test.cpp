@@ -61,9 +61,7 @@ TEST(OutputParser, TakesTheLastLineAsResultAndEarlierOnesAsLog) {
   EXPECT_EQ(said.printed, R"({"words":7})");
 }
 
-TEST(OutputParser, TakesALastLineWithoutItsEnd) {
-  EXPECT_EQ(one_shot("first\n42").printed, "42");
-}
+TEST(OutputParser, TakesALastLineWithoutItsEnd) { EXPECT_EQ(one_shot("first\n42").printed, "42"); }
 
 TEST(OutputParser, MakesAStringOfAResultThatIsNoJson) {
   EXPECT_EQ(one_shot("all \"well\"\r\n").printed, R"("all \"well\"")");
@@ -90,8 +88,8 @@ TEST(OutputParser, ReadsEveryCommand) {
 
 TEST(OutputParser, TakesWhatOnlyLooksLikeACommandAsText) {
   const heard said = one_shot("::progressive\n::group::x\n: :log\n::done\nend\n");
-  EXPECT_EQ(said.events, (events{"log ::progressive", "log ::group::x", "log : :log",
-                                 "log ::done"}));
+  EXPECT_EQ(said.events,
+            (events{"log ::progressive", "log ::group::x", "log : :log", "log ::done"}));
 }
 
 TEST(OutputParser, TellsOfACommandThatDoesNotParse) {
@@ -136,10 +134,9 @@ TEST(OutputParser, ReadsTheAnswersOfALongLivedProgram) {
       "warming up\n::done {\"n\":1}\n::done\n::done fine\n"
       "::fail {\"error\":\"no such page\",\"permanent\":true}\n"
       "::fail {\"error\":\"busy\",\"retry_in\":1.5}\n::fail just text\n::fail\n");
-  EXPECT_EQ(said.events,
-            (events{"log warming up", "done {\"n\":1}", "done null", "done \"fine\"",
-                    "fail for good no such page", "fail 1500000us busy", "fail just text",
-                    "fail the program failed and did not say why"}));
+  EXPECT_EQ(said.events, (events{"log warming up", "done {\"n\":1}", "done null", "done \"fine\"",
+                                 "fail for good no such page", "fail 1500000us busy",
+                                 "fail just text", "fail the program failed and did not say why"}));
   EXPECT_EQ(said.printed, "null");
 }
 
@@ -153,9 +150,17 @@ TEST(OutputParser, AnswersALongLivedResultBeyondTheBoundAsPermanentFailure) {
 // The pieces in which a pipe delivers must not matter.
 TEST(OutputParser, HearsTheSameWhateverThePieces) {
   std::mt19937 random{7};
-  const std::vector<std::string> parts{"::progress 0.5 half\n", "::log x\r\n", "text", "\n", "\r",
-                                       "::done 1\n", "::fail x\n", "\xff\xfe", "::checkpoint [1]\n",
-                                       std::string(40, 'y'), "{\"a\":1}\n"};
+  const std::vector<std::string> parts{"::progress 0.5 half\n",
+                                       "::log x\r\n",
+                                       "text",
+                                       "\n",
+                                       "\r",
+                                       "::done 1\n",
+                                       "::fail x\n",
+                                       "\xff\xfe",
+                                       "::checkpoint [1]\n",
+                                       std::string(40, 'y'),
+                                       "{\"a\":1}\n"};
   for (int round = 0; round < 200; ++round) {
     std::string bytes;
     for (int i = 0; i < 12; ++i) bytes += parts[random() % parts.size()];

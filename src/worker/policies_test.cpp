@@ -82,9 +82,9 @@ engine::leased_job leased() {
 }
 
 settle_step told(handler_result said, stop_reason why = stop_reason::none) {
-  return step_for(leased(), {.said = std::move(said),
-                             .stopped_for = why,
-                             .limits = {.soft = 1500s, .hard = 1800s}});
+  return step_for(
+      leased(),
+      {.said = std::move(said), .stopped_for = why, .limits = {.soft = 1500s, .hard = 1800s}});
 }
 
 TEST(StepFor, AcknowledgesASuccessEvenWhenTheRunWasAskedToStop) {
@@ -210,7 +210,8 @@ client::response answer(unsigned status, std::string body = {},
 }
 
 TEST(HttpOutcome, TakesTheBodyOfASuccessAsResult) {
-  EXPECT_EQ(std::get<job_succeeded>(http_outcome(answer(200, "{\"a\": 1}\n"))).result, "{\"a\": 1}");
+  EXPECT_EQ(std::get<job_succeeded>(http_outcome(answer(200, "{\"a\": 1}\n"))).result,
+            "{\"a\": 1}");
   EXPECT_EQ(std::get<job_succeeded>(http_outcome(answer(202, "thanks"))).result, "\"thanks\"");
   EXPECT_EQ(std::get<job_succeeded>(http_outcome(answer(204))).result, "null");
 }

@@ -45,9 +45,7 @@ awaitable<std::vector<result<engine::job_changed>>> queue_source::settle(
   batch.reserve(steps.size());
   for (settle_step& step : steps) {
     batch.push_back(std::visit(
-        [this](auto& what) {
-          return alone(std::move(what), from_.store().traits().strongest);
-        },
+        [this](auto& what) { return alone(std::move(what), from_.store().traits().strongest); },
         step));
   }
   return commit_alone<engine::job_changed>(from_.store(), std::move(batch));

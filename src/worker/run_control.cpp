@@ -66,11 +66,11 @@ result<void> run_control::save_checkpoint(std::string json) {
 run_report run_control::take_report() {
   const std::lock_guard lock{mutex_};
   waits_ = false;
-  run_report report{.value = std::exchange(value_, std::nullopt),
-                    .message = std::exchange(message_, std::nullopt),
-                    .log = {std::make_move_iterator(log_.begin()),
-                            std::make_move_iterator(log_.end())},
-                    .checkpoint = std::exchange(checkpoint_, std::nullopt)};
+  run_report report{
+      .value = std::exchange(value_, std::nullopt),
+      .message = std::exchange(message_, std::nullopt),
+      .log = {std::make_move_iterator(log_.begin()), std::make_move_iterator(log_.end())},
+      .checkpoint = std::exchange(checkpoint_, std::nullopt)};
   log_.clear();
   if (const auto left_out = std::exchange(log_left_out_, 0); left_out > 0) {
     report.log.front() = fmt::format("[{} lines left out]", left_out + 1);

@@ -40,20 +40,20 @@ struct to_step {
     if (const auto checked = check_json(result); !checked) {
       return refuse(fmt::format("the handler's result is no JSON: {}", checked.error().detail));
     }
-    return engine::ack_job{.id = leased.what.id, .token = leased.token,
-                           .result = std::move(result)};
+    return engine::ack_job{
+        .id = leased.what.id, .token = leased.token, .result = std::move(result)};
   }
 
   settle_step operator()(job_failed& failure) const {
     // What is permanent is so whoever stops; anything else may be the stop's own doing.
     const bool stopped_by_us = ending.stopped_for == stop_reason::shutdown;
     if (stopped_by_us && !failure.permanent) return hand_back(duration{0});
-    return engine::fail_job{.id = leased.what.id,
-                            .token = leased.token,
-                            .error = clean_text(lead_sentence(ending) + failure.error,
-                                                engine::error_bytes_max),
-                            .permanent = failure.permanent,
-                            .retry_in = failure.retry_in};
+    return engine::fail_job{
+        .id = leased.what.id,
+        .token = leased.token,
+        .error = clean_text(lead_sentence(ending) + failure.error, engine::error_bytes_max),
+        .permanent = failure.permanent,
+        .retry_in = failure.retry_in};
   }
 
   settle_step operator()(job_snoozed& snooze) const { return hand_back(snooze.delay); }

@@ -11,11 +11,11 @@
 namespace millrace {
 namespace {
 
+using std::chrono::steady_clock;
+using worker_detail::classify;
 using worker_detail::delivery;
 using worker_detail::held_run;
 using worker_detail::run_report;
-using worker_detail::classify;
-using std::chrono::steady_clock;
 
 // What was kept comes first.
 run_report joined(run_report kept, run_report newer) {
@@ -177,8 +177,7 @@ awaitable<bool> worker::state::settle_batch(std::vector<run_ptr> batch) {
 }
 
 // False: the outcome has to be sent again.
-bool worker::state::settle_answered(const run_ptr& run,
-                                    const result<engine::job_changed>& answer) {
+bool worker::state::settle_answered(const run_ptr& run, const result<engine::job_changed>& answer) {
   const std::string id = run->leased().what.id.text();
   if (answer) {
     count(*run->outcome);
@@ -190,9 +189,10 @@ bool worker::state::settle_answered(const run_ptr& run,
     case delivery::again:
       if (steady_clock::now() - run->outcome_at < delivery_time_max) return false;
       log(severity::error,
-          fmt::format("job {}: the outcome could not be delivered for {} minutes and is dropped; the "
-                      "job will run again",
-                      id, delivery_time_max.count()));
+          fmt::format(
+              "job {}: the outcome could not be delivered for {} minutes and is dropped; the "
+              "job will run again",
+              id, delivery_time_max.count()));
       break;
     case delivery::lost:
       log(severity::warning, fmt::format("job {} (token {}): the outcome is dropped: {}", id,

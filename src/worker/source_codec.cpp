@@ -64,8 +64,8 @@ result<engine::leased_job> decode_job(const json::value& value, std::string_view
   const auto id = engine::job_id::parse(text_member(from, "id"));
   const auto token = count_member(from, "token");
   if (!id || !token || *token == 0) return bad_answer("a job without id or token");
-  engine::leased_job leased{.what = {}, .token = *token,
-                            .leased_until = time_member(from, "leased_until")};
+  engine::leased_job leased{
+      .what = {}, .token = *token, .leased_until = time_member(from, "leased_until")};
   engine::job& job = leased.what;
   job.id = *id;
   job.queue.name = text_member(from, "queue");
@@ -80,8 +80,8 @@ result<engine::leased_job> decode_job(const json::value& value, std::string_view
   spec.data = raw_or(raw, "data", "null");
   spec.priority = static_cast<std::uint8_t>(
       std::min<std::uint64_t>(count_member(from, "priority").value_or(spec.priority), 9));
-  spec.max_attempts = static_cast<std::uint32_t>(
-      count_member(from, "max_attempts").value_or(spec.max_attempts));
+  spec.max_attempts =
+      static_cast<std::uint32_t>(count_member(from, "max_attempts").value_or(spec.max_attempts));
   spec.timeout = seconds_member(from, "timeout");
   spec.correlation_id = text_member(from, "correlation_id");
   spec.traceparent = text_member(from, "traceparent");
@@ -141,8 +141,8 @@ std::string encode_reserve(const reserve_request& request) {
 }
 
 std::string encode_fail(const engine::fail_job& step) {
-  std::string body = fmt::format("{{\"token\":{},\"permanent\":{},\"error\":", step.token,
-                                 step.permanent);
+  std::string body =
+      fmt::format("{{\"token\":{},\"permanent\":{},\"error\":", step.token, step.permanent);
   append_json_string(body, step.error);
   if (step.retry_in) append_seconds(body, ",\"retry_in\":", *step.retry_in);
   return body + "}";

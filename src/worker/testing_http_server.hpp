@@ -77,8 +77,7 @@ private:
       auto accepted = co_await self->acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
       auto& [ec, socket] = accepted;
       if (ec) co_return;
-      asio::co_spawn(self->acceptor.get_executor(), serve(self, std::move(socket)),
-                     asio::detached);
+      asio::co_spawn(self->acceptor.get_executor(), serve(self, std::move(socket)), asio::detached);
     }
   }
 

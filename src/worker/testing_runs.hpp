@@ -102,10 +102,11 @@ struct one_run {
 
   handler_result operator()(const async_handler& handler) {
     const auto place = std::make_shared<std::weak_ptr<worker_detail::run_control>>();
-    const auto control = std::make_shared<worker_detail::run_control>(
-        worker_detail::run_control::setup{.leased = job,
-                                          .strand = context.get_executor(),
-                                          .reported = [this, place] { hear_later(place->lock()); }});
+    const auto control =
+        std::make_shared<worker_detail::run_control>(worker_detail::run_control::setup{
+            .leased = job, .strand = context.get_executor(), .reported = [this, place] {
+              hear_later(place->lock());
+            }});
     *place = control;
     handler_result outcome = run_coro(context, handler(job_context{control}));
     gather(*control);

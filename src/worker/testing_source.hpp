@@ -83,8 +83,8 @@ public:
       if (extend_error) {
         answers.emplace_back(std::unexpected(*extend_error));
       } else {
-        answers.emplace_back(engine::lease_extended{.leased_until = {},
-                                                    .cancel_requested = cancel_requested});
+        answers.emplace_back(
+            engine::lease_extended{.leased_until = {}, .cancel_requested = cancel_requested});
       }
     }
     if (on_extend) on_extend();

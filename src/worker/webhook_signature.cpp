@@ -57,8 +57,8 @@ result<std::string> parse_webhook_secret(std::string_view text) {
   const auto padding = static_cast<std::size_t>(std::ranges::count(text, '='));
   key.resize(static_cast<std::size_t>(length) - std::min<std::size_t>(padding, 2));
   if (key.size() < key_bytes_min || key.size() > key_bytes_max) {
-    return bad_secret(fmt::format("has {} bytes, not {} to {}", key.size(), key_bytes_min,
-                                  key_bytes_max));
+    return bad_secret(
+        fmt::format("has {} bytes, not {} to {}", key.size(), key_bytes_min, key_bytes_max));
   }
   return key;
 }

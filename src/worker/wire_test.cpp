@@ -70,12 +70,12 @@ TEST(CleanText, RefusesOverlongFormsAndSurrogates) {
 // --- the worker's half of the API ----------------------------------------------------------------
 
 TEST(SourceCodec, AsksForJobsOfSeveralQueues) {
-  const std::string body = encode_reserve({.queues = {{.queue = {.name = "a"}, .weight = 3},
-                                                      {.queue = {.name = "b"}, .weight = 1}},
-                                           .max = 4,
-                                           .wait = 20s,
-                                           .lease = 2500ms,
-                                           .worker = "w\"1"});
+  const std::string body = encode_reserve(
+      {.queues = {{.queue = {.name = "a"}, .weight = 3}, {.queue = {.name = "b"}, .weight = 1}},
+       .max = 4,
+       .wait = 20s,
+       .lease = 2500ms,
+       .worker = "w\"1"});
   EXPECT_EQ(body, R"({"queues":[{"queue":"a","weight":3},{"queue":"b","weight":1}],"max":4,)"
                   R"("wait":20,"lease":2.5,"worker":"w\"1"})");
 }
@@ -100,9 +100,9 @@ TEST(SourceCodec, ReadsJobsWithTheirRawData) {
 }
 
 TEST(SourceCodec, DoesNotTakeAStrangersAnswerForJobs) {
-  for (const std::string body : {"", "<html>", "[]", "{}", R"({"jobs":{}})", R"({"jobs":[1]})",
-                                 R"({"jobs":[{"id":"x~00000000001"}]})",
-                                 R"({"jobs":[{"id":"x","token":1}]})"}) {
+  for (const std::string body :
+       {"", "<html>", "[]", "{}", R"({"jobs":{}})", R"({"jobs":[1]})",
+        R"({"jobs":[{"id":"x~00000000001"}]})", R"({"jobs":[{"id":"x","token":1}]})"}) {
     const auto jobs = decode_jobs(body);
     ASSERT_FALSE(jobs) << body;
     EXPECT_EQ(jobs.error().code, "bad_answer");
@@ -110,10 +110,10 @@ TEST(SourceCodec, DoesNotTakeAStrangersAnswerForJobs) {
 }
 
 TEST(SourceCodec, ReadsBulkAnswersEntryByEntry) {
-  const auto told = decode_entries(
-      R"({"jobs":[{"id":"q~00000000001","status":"completed","error":"an old one"},)"
-      R"({"error":{"status":409,"code":"stale_token","detail":"overtaken"}}]})",
-      2);
+  const auto told =
+      decode_entries(R"({"jobs":[{"id":"q~00000000001","status":"completed","error":"an old one"},)"
+                     R"({"error":{"status":409,"code":"stale_token","detail":"overtaken"}}]})",
+                     2);
   ASSERT_TRUE(told);
   const auto changed = decode_changed(*(*told)[0]);
   ASSERT_TRUE(changed);
@@ -135,14 +135,16 @@ TEST(SourceCodec, WritesTheStepsOfARun) {
   const engine::job_id id{.tag = "q", .stamp = 1};
   EXPECT_EQ(encode_entry(engine::ack_job{.id = id, .token = 5, .result = ""}),
             R"({"id":"q~00000000001","token":5,"result":null})");
-  EXPECT_EQ(encode_entry(engine::extend_lease{
-                .id = id, .token = 5, .lease = 5s, .checkpoint = "{\"p\":1}"}),
+  EXPECT_EQ(encode_entry(
+                engine::extend_lease{.id = id, .token = 5, .lease = 5s, .checkpoint = "{\"p\":1}"}),
             R"({"id":"q~00000000001","token":5,"lease":5,"checkpoint":{"p":1}})");
-  EXPECT_EQ(encode_fail({.id = id, .token = 5, .error = "a\nb", .permanent = true, .retry_in = 90s}),
-            R"({"token":5,"permanent":true,"error":"a\nb","retry_in":90})");
+  EXPECT_EQ(
+      encode_fail({.id = id, .token = 5, .error = "a\nb", .permanent = true, .retry_in = 90s}),
+      R"({"token":5,"permanent":true,"error":"a\nb","retry_in":90})");
   EXPECT_EQ(encode_snooze({.id = id, .token = 5, .delay = 1500ms}), R"({"token":5,"delay":1.5})");
-  EXPECT_EQ(encode_report({.id = id, .token = 5, .value = 0.5, .message = "half", .log = {"x", "y"}}),
-            R"({"token":5,"value":0.5,"message":"half","log":["x","y"]})");
+  EXPECT_EQ(
+      encode_report({.id = id, .token = 5, .value = 0.5, .message = "half", .log = {"x", "y"}}),
+      R"({"token":5,"value":0.5,"message":"half","log":["x","y"]})");
 }
 
 }  // namespace

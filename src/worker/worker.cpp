@@ -20,9 +20,9 @@
 namespace millrace {
 namespace {
 
+using std::chrono::steady_clock;
 using worker_detail::held_run;
 using worker_detail::step_for;
-using std::chrono::steady_clock;
 
 constexpr backoff_spec outage_backoff{.strategy = backoff_strategy::exponential,
                                       .base = std::chrono::milliseconds{100},
@@ -39,9 +39,8 @@ std::string default_name() {
 
 result<void> check_span(std::string_view field, duration span, duration min, duration max) {
   if (span >= min && span <= max) return {};
-  return invalid(std::string{field},
-                 fmt::format("{} has to be from {} to {}", field, format_duration(min),
-                             format_duration(max)));
+  return invalid(std::string{field}, fmt::format("{} has to be from {} to {}", field,
+                                                 format_duration(min), format_duration(max)));
 }
 
 result<void> check_runs(std::string_view field, std::uint32_t runs) {

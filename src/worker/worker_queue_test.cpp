@@ -40,8 +40,8 @@ public:
   void start(async_handler handler, worker_options options = {}) {
     if (options.queues.empty()) options.queues = {{.queue = {.name = "q"}}};
     if (options.lease == duration{5s}) options.lease = 1s;
-    auto made = worker::create(threads_.get_executor(), source_, std::move(handler),
-                               std::move(options));
+    auto made =
+        worker::create(threads_.get_executor(), source_, std::move(handler), std::move(options));
     MILLRACE_ASSERT(made.has_value());
     worker_ = std::move(*made);
     ended_ = asio::co_spawn(threads_, worker_->run(), asio::use_future);
@@ -168,10 +168,12 @@ TEST_F(WorkerOnQueues, CancelsARunningJob) {
 TEST_F(WorkerOnQueues, HandsJobsBackWithTheirAttemptIntact) {
   const auto running = enqueue("q");
   const auto held = enqueue("q");
-  start([](job_context context) -> awaitable<handler_result> {
-    co_await context.stopped();
-    co_return job_failed{"stopped"};
-  }, {.concurrency = 1, .prefetch = 1, .drain_timeout = 0s});
+  start(
+      [](job_context context) -> awaitable<handler_result> {
+        co_await context.stopped();
+        co_return job_failed{"stopped"};
+      },
+      {.concurrency = 1, .prefetch = 1, .drain_timeout = 0s});
   ASSERT_TRUE(eventually([this] { return worker_->stats().held == 1; }));
   stop();
   for (const auto& id : {running, held}) {
@@ -187,19 +189,21 @@ TEST_F(WorkerOnQueues, DropsTheOutcomeOfARunThatWasOvertaken) {
   std::atomic<std::uint64_t> token{0};
   std::atomic<bool> go_on{false};
   asio::thread_pool blocked{1};
-  start(on_threads(blocked.get_executor(), [&](job_context& context) -> handler_result {
-    token = context.token();
-    eventually([&] { return go_on.load(); });
-    return job_succeeded{"\"stale\""};
-  }), {.concurrency = 1});
+  start(on_threads(blocked.get_executor(),
+                   [&](job_context& context) -> handler_result {
+                     token = context.token();
+                     eventually([&] { return go_on.load(); });
+                     return job_succeeded{"\"stale\""};
+                   }),
+        {.concurrency = 1});
   const auto id = enqueue("q");
   ASSERT_TRUE(eventually([&] { return token.load() != 0; }));
   // Handed back behind the worker's back, and taken by another.
   ASSERT_TRUE(on_threads_of(queues_.snooze({.id = id, .token = token, .delay = 1ms})));
   std::optional<engine::leased_job> other;
   ASSERT_TRUE(eventually([&] {
-    auto jobs = on_threads_of(queues_.reserve(
-        {.queues = {{.queue = {.name = "q"}}}, .max = 1, .wait = 1s, .lease = 1h}));
+    auto jobs = on_threads_of(
+        queues_.reserve({.queues = {{.queue = {.name = "q"}}}, .max = 1, .wait = 1s, .lease = 1h}));
     if (jobs && !jobs->empty()) other = jobs->front();
     return other.has_value();
   }));
@@ -213,8 +217,9 @@ TEST_F(WorkerOnQueues, DropsTheOutcomeOfARunThatWasOvertaken) {
 TEST_F(WorkerOnQueues, RunsPrograms) {
   const temp_folder folder;
   const auto runner = exec_runner::create(
-      {.command = {folder.script("job.sh", "cat >/dev/null; echo '::progress 1 all'; echo "
-                                           "\"\\\"$MILLRACE_JOB_ID\\\"\"")}});
+      {.command = {folder.script("job.sh",
+                                 "cat >/dev/null; echo '::progress 1 all'; echo "
+                                 "\"\\\"$MILLRACE_JOB_ID\\\"\"")}});
   ASSERT_TRUE(runner);
   std::vector<engine::job_id> ids;
   for (int i = 0; i < 12; ++i) ids.push_back(enqueue("q"));

@@ -19,9 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-awaitable<handler_result> succeed(job_context context) {
-  co_return job_succeeded{context.data()};
-}
+awaitable<handler_result> succeed(job_context context) { co_return job_succeeded{context.data()}; }
 
 awaitable<handler_result> wait_for_ever(job_context) {
   asio::steady_timer never{co_await asio::this_coro::executor, steady_clock::time_point::max()};
@@ -55,7 +53,8 @@ public:
   template <class Step>
   [[nodiscard]] std::size_t count() const {
     return static_cast<std::size_t>(std::ranges::count_if(
-        source_.settled, [](const settle_step& step) { return std::holds_alternative<Step>(step); }));
+        source_.settled,
+        [](const settle_step& step) { return std::holds_alternative<Step>(step); }));
   }
   [[nodiscard]] std::string error_of(std::size_t index) const {
     const auto* failed = std::get_if<engine::fail_job>(&source_.settled.at(index));
@@ -89,14 +88,16 @@ TEST_F(Worker, NeverReservesMoreThanItHasFreeSlotsFor) {
   for (int i = 0; i < 10; ++i) source_.add();
   std::uint32_t running = 0;
   std::uint32_t most = 0;
-  make([&](job_context context) -> awaitable<handler_result> {
-    most = std::max(most, ++running);
-    return [](job_context inner, std::uint32_t& now) -> awaitable<handler_result> {
-      co_await pause(2ms);
-      --now;
-      co_return job_succeeded{inner.data()};
-    }(std::move(context), running);
-  }, {.concurrency = 3});
+  make(
+      [&](job_context context) -> awaitable<handler_result> {
+        most = std::max(most, ++running);
+        return [](job_context inner, std::uint32_t& now) -> awaitable<handler_result> {
+          co_await pause(2ms);
+          --now;
+          co_return job_succeeded{inner.data()};
+        }(std::move(context), running);
+      },
+      {.concurrency = 3});
   EXPECT_TRUE(run_while(settled(10)));
   EXPECT_EQ(most, 3U);
   for (const auto& request : source_.reserves) EXPECT_LE(request.max, 3U);
@@ -178,11 +179,13 @@ TEST_F(Worker, SendsReportsBeforeTheOutcome) {
 TEST_F(Worker, KeepsReportsWhileTheSourceIsAway) {
   source_.add();
   source_.report_error = away();
-  make([](job_context context) -> awaitable<handler_result> {
-    context.log("kept");
-    co_await context.stopped();
-    co_return job_succeeded{};
-  }, {.drain_timeout = 0s});
+  make(
+      [](job_context context) -> awaitable<handler_result> {
+        context.log("kept");
+        co_await context.stopped();
+        co_return job_succeeded{};
+      },
+      {.drain_timeout = 0s});
   EXPECT_TRUE(run_while([](Worker* self) -> awaitable<void> {
     co_await until([self] { return self->source_.reports.size() >= 2; });
     self->source_.report_error.reset();
@@ -272,10 +275,12 @@ TEST_F(Worker, SettlesARunWithoutAHandlerThatDoesNotEnd) {
   asio::thread_pool threads{1};
   std::promise<void> release;
   auto released = release.get_future().share();
-  make(on_threads(threads.get_executor(), [released](job_context&) -> handler_result {
-    released.wait();
-    return job_succeeded{};
-  }), {.soft_limit = 10ms, .hard_limit = 20ms});
+  make(on_threads(threads.get_executor(),
+                  [released](job_context&) -> handler_result {
+                    released.wait();
+                    return job_succeeded{};
+                  }),
+       {.soft_limit = 10ms, .hard_limit = 20ms});
   EXPECT_TRUE(run_while([](Worker* self, std::promise<void>& go) -> awaitable<void> {
     co_await self->settled(1);
     EXPECT_EQ(self->worker_->stats().running, 1U);
@@ -368,11 +373,13 @@ TEST_F(Worker, EndsWhenTheSourceRefusesTheWorker) {
 
 TEST_F(Worker, LetsRunsEndWhileItStops) {
   source_.add();
-  make([](job_context context) -> awaitable<handler_result> {
-    co_await pause(60ms);
-    EXPECT_FALSE(context.cancelled());
-    co_return job_succeeded{};
-  }, {.concurrency = 1, .drain_timeout = 10s});
+  make(
+      [](job_context context) -> awaitable<handler_result> {
+        co_await pause(60ms);
+        EXPECT_FALSE(context.cancelled());
+        co_return job_succeeded{};
+      },
+      {.concurrency = 1, .drain_timeout = 10s});
   EXPECT_TRUE(run_while([](Worker* self) -> awaitable<void> {
     co_await until([self] { return self->worker_->stats().running == 1; });
     self->source_.add();
@@ -437,8 +444,7 @@ TEST_F(Worker, FollowsTheBacklogBetweenTwoNumbers) {
 
 TEST_F(Worker, NamesTheOptionItCannotWorkWith) {
   const auto refused = [this](worker_options options) {
-    const auto made =
-        worker::create(context_.get_executor(), source_, succeed, std::move(options));
+    const auto made = worker::create(context_.get_executor(), source_, succeed, std::move(options));
     return made ? std::string{} : made.error().field;
   };
   const std::vector<weighted_queue> queues{{.queue = {.name = "q"}}};
@@ -475,9 +481,10 @@ TEST_F(Worker, KillsTheProgramOfARunWhoseLeaseIsLost) {
 
 TEST_F(Worker, SendsSigtermAtTheSoftLimitAndSigkillAtTheHardOne) {
   const temp_folder folder;
-  const auto runner = exec_runner::create(
-      {.command = {folder.script("job.sh", "trap 'echo ::log asked' TERM; "
-                                           "while :; do sleep 0.01; done")}});
+  const auto runner =
+      exec_runner::create({.command = {folder.script("job.sh",
+                                                     "trap 'echo ::log asked' TERM; "
+                                                     "while :; do sleep 0.01; done")}});
   ASSERT_TRUE(runner);
   source_.add();
   make((*runner)->handler(), {.soft_limit = 200ms, .hard_limit = 600ms});

@@ -10,8 +10,8 @@ protected:
   }
 };
 
-#define MILLRACE_BOUNDS_SUITE(suite)                                                  \
-  class suite : public bounds_test {};                                                \
+#define MILLRACE_BOUNDS_SUITE(suite)   \
+  class suite : public bounds_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_BOUNDS_SUITE(Concurrency);

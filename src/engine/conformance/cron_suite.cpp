@@ -34,8 +34,8 @@ protected:
   }
 };
 
-#define MILLRACE_CRON_SUITE(suite)                                                    \
-  class suite : public cron_test {};                                                  \
+#define MILLRACE_CRON_SUITE(suite)   \
+  class suite : public cron_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_CRON_SUITE(Cron);
@@ -205,8 +205,8 @@ TEST_P(Cron, CountsAsSkippedWhatTheQueueRefuses) {
   EXPECT_FALSE(fired.made);
   EXPECT_EQ(fired.entry.skipped, 1U);
   EXPECT_EQ(fired.entry.next_at, entry().next_at.value() + 1h) << "it moves on all the same";
-  run(configure_queue{.queue = work, .settings = queue_settings{.depth_max = 1},
-                      .draining = false});
+  run(configure_queue{
+      .queue = work, .settings = queue_settings{.depth_max = 1}, .draining = false});
   EXPECT_TRUE(fire(find()).made);
   EXPECT_FALSE(fire(find()).made) << "the queue is full";
   EXPECT_EQ(find().skipped, 2U);

@@ -27,8 +27,8 @@ std::string describer::name_of(const job_id& id) {
 
 std::string describer::name_of(std::uint64_t token) {
   if (token == 0) return "no token";
-  return fmt::format("token {}", token_numbers_.try_emplace(token, token_numbers_.size())
-                                     .first->second);
+  return fmt::format("token {}",
+                     token_numbers_.try_emplace(token, token_numbers_.size()).first->second);
 }
 
 std::string describer::at(timestamp when) const {
@@ -92,9 +92,9 @@ std::string describer::text(const queue_info& info) {
   std::string out = fmt::format(
       "queue {}{}{}: waiting {} scheduled {} running {} retrying {} dead {} completed {} cancelled "
       "{} oldest {}",
-      info.queue.name, info.paused ? " paused" : "", info.draining ? " draining" : "",
-      info.waiting, info.scheduled, info.running, info.retrying, info.dead, info.completed,
-      info.cancelled, at(info.oldest_available_at));
+      info.queue.name, info.paused ? " paused" : "", info.draining ? " draining" : "", info.waiting,
+      info.scheduled, info.running, info.retrying, info.dead, info.completed, info.cancelled,
+      at(info.oldest_available_at));
   for (const minute_count& one : info.minutes) {
     out += fmt::format(" [{}: {} {} {} {}]", at(one.minute), one.enqueued, one.completed,
                        one.failed, one.dead);
@@ -103,10 +103,9 @@ std::string describer::text(const queue_info& info) {
 }
 
 std::string describer::text(const dead_stats& stats) {
-  std::string out =
-      fmt::format("dead in {}: {} oldest {} retrying {} rate {:.6f} retries {:.6f}",
-                  stats.queue.name, stats.count, at(stats.oldest_failed_at), stats.retrying,
-                  stats.failure_rate, stats.average_retries);
+  std::string out = fmt::format("dead in {}: {} oldest {} retrying {} rate {:.6f} retries {:.6f}",
+                                stats.queue.name, stats.count, at(stats.oldest_failed_at),
+                                stats.retrying, stats.failure_rate, stats.average_retries);
   for (const error_count& one : stats.top_errors) {
     if (error_fingerprint(one.sample) != one.fingerprint) offend("a sample of another error");
     out += fmt::format(" [{} x {}]", one.fingerprint, one.count);

@@ -7,8 +7,7 @@ namespace millrace::conformance {
 namespace {
 
 class Differential : public testing::TestWithParam<engine_case> {};
-INSTANTIATE_TEST_SUITE_P(Engine, Differential, testing::ValuesIn(engines_under_test()),
-                         case_name);
+INSTANTIATE_TEST_SUITE_P(Engine, Differential, testing::ValuesIn(engines_under_test()), case_name);
 
 // Few by default, since every test command runs it; more for a campaign.
 int runs_wanted() {

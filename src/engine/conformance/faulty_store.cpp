@@ -1,5 +1,6 @@
-#include <millrace/base/assert.hpp>
 #include <millrace/conformance/faulty_store.hpp>
+
+#include <millrace/base/assert.hpp>
 
 #include <optional>
 #include <utility>
@@ -91,9 +92,7 @@ std::size_t faulty_store::asks() const {
 
 void faulty_store::lose_hints() noexcept { hints_lost_ = true; }
 
-engine::wakeups& faulty_store::hints() noexcept {
-  return hints_lost_ ? silent_ : inner_.hints();
-}
+engine::wakeups& faulty_store::hints() noexcept { return hints_lost_ ? silent_ : inner_.hints(); }
 
 namespace {
 

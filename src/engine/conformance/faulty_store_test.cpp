@@ -1,4 +1,5 @@
 #include <millrace/conformance/faulty_store.hpp>
+
 #include <millrace/engine/async.hpp>
 #include <millrace/engine_model/model_store.hpp>
 

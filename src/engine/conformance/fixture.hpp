@@ -1,9 +1,9 @@
 #pragma once
 
 #include <millrace/base/clock.hpp>
+#include <millrace/conformance/conformance.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/store.hpp>
-#include <millrace/conformance/conformance.hpp>
 
 #include <gtest/gtest.h>
 
@@ -163,10 +163,8 @@ protected:
   job kill_job(std::string error = "it broke", job_spec spec = {}, queue_key queue = work) {
     const job made = enqueue(std::move(spec), queue);
     const leased_job run_of = lease_one({.queues = {queue}});
-    run(fail_job{.id = run_of.what.id,
-                 .token = run_of.token,
-                 .error = std::move(error),
-                 .permanent = true});
+    run(fail_job{
+        .id = run_of.what.id, .token = run_of.token, .error = std::move(error), .permanent = true});
     return made;
   }
 
@@ -191,8 +189,8 @@ protected:
     }
     return ids;
   }
-  void configure(queue_settings settings, queue_key queue = work) {
-    run(configure_queue{.queue = std::move(queue), .settings = std::move(settings)});
+  void configure(const queue_settings& settings, queue_key queue = work) {
+    run(configure_queue{.queue = std::move(queue), .settings = settings});
   }
   /// Commits and asks a few times: an engine may sweep what is old in pieces, with later commits.
   void settle() {
@@ -223,8 +221,8 @@ inline void PrintTo(const engine_case& which, std::ostream* out) { *out << which
 
 /// A suite that runs on every engine.
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): gtest's own macros take names.
-#define MILLRACE_CONFORMANCE_SUITE(suite)                                             \
-  class suite : public ::millrace::conformance::engine_test {};                       \
-  INSTANTIATE_TEST_SUITE_P(Engine, suite,                                             \
+#define MILLRACE_CONFORMANCE_SUITE(suite)                                                      \
+  class suite : public ::millrace::conformance::engine_test {};                                \
+  INSTANTIATE_TEST_SUITE_P(Engine, suite,                                                      \
                            ::testing::ValuesIn(::millrace::conformance::engines_under_test()), \
                            ::millrace::conformance::case_name)

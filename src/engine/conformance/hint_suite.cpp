@@ -22,8 +22,8 @@ protected:
   }
 };
 
-#define MILLRACE_HINT_SUITE(suite)                                                    \
-  class suite : public hint_test {};                                                  \
+#define MILLRACE_HINT_SUITE(suite)   \
+  class suite : public hint_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_HINT_SUITE(QueueHint);
@@ -110,11 +110,9 @@ TEST_P(QueueHint, ComesWhenAPermitIsFree) {
 }
 
 TEST_P(QueueHint, ComesWithAFiredCron) {
-  const cron_entry entry = run(put_cron{{.name = "c",
-                                         .queue = "work",
-                                         .schedule = "* * * * *",
-                                         .next_at = now()}})
-                               .entry;
+  const cron_entry entry =
+      run(put_cron{{.name = "c", .queue = "work", .schedule = "* * * * *", .next_at = now()}})
+          .entry;
   auto listener = listen_to(work);
   run(fire_cron{.project = "default", .name = "c", .version = entry.version, .slot = now()});
   EXPECT_TRUE(woken(listener));
@@ -131,9 +129,8 @@ TEST_P(JobHint, ComesWithEveryChangeOfTheJob) {
   };
   leased_job run_of;
   EXPECT_TRUE(told([&] { run_of = lease_one(); }));
-  EXPECT_TRUE(told([&] {
-    run(report_progress{.id = made.id, .token = run_of.token, .value = 0.5});
-  }));
+  EXPECT_TRUE(
+      told([&] { run(report_progress{.id = made.id, .token = run_of.token, .value = 0.5}); }));
   EXPECT_TRUE(told([&] { run(extend_lease{.id = made.id, .token = run_of.token}); }));
   EXPECT_TRUE(told([&] { run(cancel_job{made.id}); }));
   EXPECT_TRUE(told([&] { ack(run_of); }));

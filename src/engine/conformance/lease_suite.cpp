@@ -11,8 +11,8 @@ protected:
   }
 };
 
-#define MILLRACE_LEASE_SUITE(suite)                                                   \
-  class suite : public lease_test {};                                                 \
+#define MILLRACE_LEASE_SUITE(suite)   \
+  class suite : public lease_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_LEASE_SUITE(Lease);
@@ -263,9 +263,9 @@ TEST_P(LeaseExtension, NeverReachesBeyondTheTimeout) {
             now() + 10s);
   advance(9s);
   EXPECT_EQ(run(extend_lease{.id = run_of.what.id, .token = run_of.token}).leased_until, bound);
-  EXPECT_EQ(run(extend_lease{.id = run_of.what.id, .token = run_of.token, .lease = 1h})
-                .leased_until,
-            bound);
+  EXPECT_EQ(
+      run(extend_lease{.id = run_of.what.id, .token = run_of.token, .lease = 1h}).leased_until,
+      bound);
   advance(7s);
   EXPECT_EQ(status_of(run_of.what.id), job_status::queued);
 }

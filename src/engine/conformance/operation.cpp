@@ -16,12 +16,11 @@ namespace {
 
 constexpr std::array<std::string_view, 3> queue_names{"a", "b.{tag}", "c"};
 constexpr std::array<std::string_view, operation_kinds> words{
-    "enqueue", "lease",     "ack",      "fail",      "extend",      "snooze",  "report",
-    "cancel",  "remove",    "requeue",  "purge",     "configure",   "save_cron", "fire_slot",
-    "drop_cron", "advance", "together", "batched", "restart", "compare"};
+    "enqueue",   "lease",   "ack",      "fail",    "extend",    "snooze",    "report",
+    "cancel",    "remove",  "requeue",  "purge",   "configure", "save_cron", "fire_slot",
+    "drop_cron", "advance", "together", "batched", "restart",   "compare"};
 // Mostly shorter than a lease, so that runs live long enough to be ended.
-constexpr std::array<duration, 12> spans{1us, 1ms, 500ms, 1s,  1s,  2s,
-                                         2s,  5s,  10s,   30s, 60s, 5min};
+constexpr std::array<duration, 12> spans{1us, 1ms, 500ms, 1s, 1s, 2s, 2s, 5s, 10s, 30s, 60s, 5min};
 
 backoff_spec backoff_of(std::size_t choice) {
   // No jitter: it is drawn from the id, which no two engines share.
@@ -57,9 +56,8 @@ job_spec spec_of(const operation& op) {
   }
   if (op.choose(3, 3) == 2) spec.group = op.choose(2, 2) == 0 ? "g" : "h";
   if (op.choose(5, 4) == 3) {
-    spec.unique = engine::unique_spec{
-        .key = op.choose(3, 2) == 0 ? "u" : "v",
-        .mode = static_cast<engine::unique_mode>(op.choose(2, 3))};
+    spec.unique = engine::unique_spec{.key = op.choose(3, 2) == 0 ? "u" : "v",
+                                      .mode = static_cast<engine::unique_mode>(op.choose(2, 3))};
   }
   return spec;
 }
@@ -108,9 +106,7 @@ std::size_t back_of(const operation& op) {
 
 bool likely_apt(const operation& op) { return op.choose(5, 8) != 7; }
 
-std::size_t key_of(const operation& op) {
-  return op.choose(4, 16) >= 14 ? 1 + op.choose(2, 2) : 0;
-}
+std::size_t key_of(const operation& op) { return op.choose(4, 16) >= 14 ? 1 + op.choose(2, 2) : 0; }
 
 std::ostream& operator<<(std::ostream& out, const operation& op) {
   out << words.at(static_cast<std::size_t>(op.what));

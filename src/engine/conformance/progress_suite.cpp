@@ -66,10 +66,10 @@ TEST_P(Progress, IsRefusedOutsideItsRange) {
   const job_id id = run_of.what.id;
   EXPECT_EQ(refusal_of(report_progress{.id = id, .token = run_of.token, .value = 1.01}),
             "invalid_value");
-  EXPECT_NE(refusal_of(report_progress{.id = id,
-                                       .token = run_of.token,
-                                       .message = std::string(message_bytes_max + 1, 'x')}),
-            "done");
+  EXPECT_NE(
+      refusal_of(report_progress{
+          .id = id, .token = run_of.token, .message = std::string(message_bytes_max + 1, 'x')}),
+      "done");
   EXPECT_FALSE(look(id).progress);
 }
 

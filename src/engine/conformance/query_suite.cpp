@@ -24,8 +24,8 @@ protected:
   }
 };
 
-#define MILLRACE_QUERY_SUITE(suite)                                                   \
-  class suite : public query_test {};                                                 \
+#define MILLRACE_QUERY_SUITE(suite)   \
+  class suite : public query_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_QUERY_SUITE(JobListing);
@@ -108,8 +108,7 @@ TEST_P(JobListing, OrdersRetriesByTheirNextRun) {
   const leased_job b = begin_run();
   run(fail_job{.id = a.what.id, .token = a.token, .retry_in = 50s});
   run(fail_job{.id = b.what.id, .token = b.token, .retry_in = 5s});
-  EXPECT_EQ(all_pages({.status = job_status::retrying}, 1),
-            (std::vector{b.what.id, a.what.id}));
+  EXPECT_EQ(all_pages({.status = job_status::retrying}, 1), (std::vector{b.what.id, a.what.id}));
 }
 
 TEST_P(JobListing, PagesThroughDeadLetters) {
@@ -168,8 +167,7 @@ TEST_P(JobListing, CombinesStatusAndLabels) {
 TEST_P(JobListing, RefusesACursorThatIsNotOne) {
   enqueue();
   for (const char* cursor : {"x", "-", "%%%", "12345678901234567890123456789"}) {
-    const auto refused =
-        engine::blocking::ask(store(), list_jobs{.queue = work, .cursor = cursor});
+    const auto refused = engine::blocking::ask(store(), list_jobs{.queue = work, .cursor = cursor});
     ASSERT_FALSE(refused) << cursor;
     EXPECT_EQ(refused.error().code, "bad_cursor");
     EXPECT_EQ(refused.error().kind, errc::malformed);

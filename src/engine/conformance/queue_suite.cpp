@@ -126,9 +126,8 @@ TEST_P(QueueState, AnswersADuplicateThoughItIsFull) {
 TEST_P(QueueState, CountsTheJobsOfOneTransactionTogether) {
   configure({.depth_max = 3});
   enqueue();
-  const commit_result three =
-      commit_all(enqueue_job{.queue = work}, enqueue_job{.queue = work},
-                 enqueue_job{.queue = work});
+  const commit_result three = commit_all(enqueue_job{.queue = work}, enqueue_job{.queue = work},
+                                         enqueue_job{.queue = work});
   ASSERT_EQ(word(three), "queue_full");
   EXPECT_EQ(three.error().step_index, 2U);
   EXPECT_EQ(info().waiting, 1U);

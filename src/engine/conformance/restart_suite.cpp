@@ -85,8 +85,7 @@ TEST_P(Restart, KeepsTheOrderOfWhatWaits) {
   advance(5s);
   enqueue_named("d");
   restart();
-  EXPECT_EQ(drain(),
-            (std::vector<std::string>{"b", "handed back", "c", "promoted", "d", "low"}));
+  EXPECT_EQ(drain(), (std::vector<std::string>{"b", "handed back", "c", "promoted", "d", "low"}));
 }
 
 TEST_P(Restart, LetsAWorkerGoOnWithItsLease) {
@@ -221,8 +220,11 @@ TEST_P(Restart, KeepsTheCountsOfAQueue) {
 }
 
 TEST_P(Restart, KeepsSettingsAndSwitches) {
-  const queue_settings settings{.rate = {7, 3s}, .concurrency = 4, .depth_max = 99,
-                                .backoff = backoff_spec{.base = 5s}, .max_attempts = 6};
+  const queue_settings settings{.rate = {7, 3s},
+                                .concurrency = 4,
+                                .depth_max = 99,
+                                .backoff = backoff_spec{.base = 5s},
+                                .max_attempts = 6};
   configure(settings);
   run(configure_queue{.queue = work, .paused = true});
   run(configure_queue{.queue = other, .draining = true});
@@ -287,10 +289,9 @@ TEST_P(Restart, KeepsRecurringJobs) {
 
 TEST_P(Restart, KeepsIdempotencyKeys) {
   const auto request = [](std::uint64_t fingerprint) {
-    transaction one{.idempotency = idempotency_key{.project = "default",
-                                                   .route = "POST",
-                                                   .key = "k",
-                                                   .fingerprint = fingerprint}};
+    transaction one{
+        .idempotency = idempotency_key{
+            .project = "default", .route = "POST", .key = "k", .fingerprint = fingerprint}};
     one.steps.push_back(enqueue_job{.queue = work});
     return one;
   };

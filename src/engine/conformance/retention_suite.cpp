@@ -12,8 +12,8 @@ protected:
   }
 };
 
-#define MILLRACE_RETENTION_SUITE(suite)                                               \
-  class suite : public retention_test {};                                             \
+#define MILLRACE_RETENTION_SUITE(suite)   \
+  class suite : public retention_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_RETENTION_SUITE(Retention);

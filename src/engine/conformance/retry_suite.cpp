@@ -41,8 +41,8 @@ TEST_P(Retry, FollowsEachStrategy) {
       {polynomial, {2s, 20s, 20s, 20s, 20s}},
   };
   for (const auto& [strategy, waits] : table) {
-    const job made = enqueue(
-        {.max_attempts = 10, .backoff = {strategy, 2s, 20s, backoff_jitter::none}});
+    const job made =
+        enqueue({.max_attempts = 10, .backoff = {strategy, 2s, 20s, backoff_jitter::none}});
     for (const duration wait : waits) {
       EXPECT_EQ(fail(lease_one()).run_at, now() + wait);
       advance(wait);
@@ -83,10 +83,9 @@ TEST_P(Retry, TakesTheHandlersWordForTheTime) {
 TEST_P(Retry, GrantsNoFurtherAttemptForATimeOfTheHandlers) {
   enqueue({.max_attempts = 1});
   const leased_job run_of = lease_one();
-  EXPECT_EQ(
-      run(fail_job{.id = run_of.what.id, .token = run_of.token, .error = "x", .retry_in = 1s})
-          .status,
-      job_status::dead);
+  EXPECT_EQ(run(fail_job{.id = run_of.what.id, .token = run_of.token, .error = "x", .retry_in = 1s})
+                .status,
+            job_status::dead);
 }
 
 TEST_P(Retry, EndsWithAPermanentFailure) {

@@ -8,10 +8,9 @@ MILLRACE_CONFORMANCE_SUITE(Transaction);
 TEST_P(Transaction, AnswersOneOutcomeAStepInOrder) {
   enqueue_named("first");
   const leased_job run_of = lease_one();
-  const commit_result done =
-      commit_all(ack_job{.id = run_of.what.id, .token = run_of.token, .result = "1"},
-                 enqueue_job{.queue = work, .spec = {.type = "child"}},
-                 lease_jobs{.queues = {work}});
+  const commit_result done = commit_all(
+      ack_job{.id = run_of.what.id, .token = run_of.token, .result = "1"},
+      enqueue_job{.queue = work, .spec = {.type = "child"}}, lease_jobs{.queues = {work}});
   ASSERT_TRUE(done);
   ASSERT_EQ(done->outcomes.size(), 3U);
   EXPECT_FALSE(done->replayed);
@@ -29,11 +28,10 @@ TEST_P(Transaction, HappensNotAtAllWhenOneStepIsRefused) {
   enqueue();
   const leased_job run_of = lease_one();
   const job before = look(run_of.what.id);
-  const commit_result refused =
-      commit_all(enqueue_job{.queue = other},
-                 extend_lease{.id = run_of.what.id, .token = run_of.token, .lease = 1h},
-                 configure_queue{.queue = work, .paused = true},
-                 cancel_job{{.tag = "work", .stamp = 1}});
+  const commit_result refused = commit_all(
+      enqueue_job{.queue = other},
+      extend_lease{.id = run_of.what.id, .token = run_of.token, .lease = 1h},
+      configure_queue{.queue = work, .paused = true}, cancel_job{{.tag = "work", .stamp = 1}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().why.code, "job_not_found");
   EXPECT_EQ(refused.error().why.kind, errc::not_found);
@@ -59,8 +57,8 @@ TEST_P(Transaction, MakesNoChildrenForAStaleWorker) {
 TEST_P(Transaction, NamesTheFirstRefusedStep) {
   const job_id nowhere{.tag = "work", .stamp = 1};
   const job_id nowhere_else{.tag = "work", .stamp = 2};
-  const commit_result refused = commit_all(enqueue_job{.queue = work}, delete_job{nowhere},
-                                           requeue_dead{nowhere_else});
+  const commit_result refused =
+      commit_all(enqueue_job{.queue = work}, delete_job{nowhere}, requeue_dead{nowhere_else});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().step_index, 1U);
 }
@@ -74,9 +72,9 @@ TEST_P(Transaction, ChecksAgainstTheStateBefore) {
 
   const job dead = kill_job("x", {}, other);
   run(configure_queue{.queue = other, .draining = true});
-  EXPECT_EQ(word(commit_all(configure_queue{.queue = other, .draining = false},
-                            requeue_dead{dead.id})),
-            "queue_draining");
+  EXPECT_EQ(
+      word(commit_all(configure_queue{.queue = other, .draining = false}, requeue_dead{dead.id})),
+      "queue_draining");
 }
 
 TEST_P(Transaction, RefusesToAddressAJobTwice) {
@@ -122,8 +120,7 @@ TEST_P(Transaction, RefusesToConfigureAQueueTwice) {
 TEST_P(Transaction, LeasesNothingThatAnotherStepAddresses) {
   const job a = enqueue_named("a");
   const job b = enqueue_named("b");
-  const commit_result done =
-      commit_all(lease_jobs{.queues = {work}, .max = 10}, cancel_job{a.id});
+  const commit_result done = commit_all(lease_jobs{.queues = {work}, .max = 10}, cancel_job{a.id});
   ASSERT_TRUE(done);
   const auto& leased = std::get<jobs_leased>(done->outcomes[0]).jobs;
   ASSERT_EQ(leased.size(), 1U);
@@ -134,8 +131,8 @@ TEST_P(Transaction, LeasesNothingThatAnotherStepAddresses) {
 TEST_P(Transaction, LeasesNothingThatItHandsBackItself) {
   enqueue();
   const leased_job run_of = lease_one();
-  const commit_result done = commit_all(
-      snooze_job{.id = run_of.what.id, .token = run_of.token}, lease_jobs{.queues = {work}});
+  const commit_result done = commit_all(snooze_job{.id = run_of.what.id, .token = run_of.token},
+                                        lease_jobs{.queues = {work}});
   ASSERT_TRUE(done);
   EXPECT_TRUE(std::get<jobs_leased>(done->outcomes[1]).jobs.empty());
   EXPECT_EQ(status_of(run_of.what.id), job_status::queued);

@@ -92,7 +92,11 @@ twin_run::found twin_run::difference_at(const std::vector<operation>& run, std::
 }
 
 void twin_run::restart(const operation& op) {
+  // Only ids and tokens never go back over a restart; the time begins anew with the clock, which is
+  // therefore not behind what the store has told.
+  const result<timestamp> told = blocking::ask(reference_, read_clock{});
   engine_.end(ending_of(op));
+  clock_.set(std::max(clock_.now(), told.value_or(clock_.now())));
   clock_.advance(away_of(op));
   engine_.open_again();
   reference_.restart();
@@ -103,8 +107,7 @@ void twin_run::restart(const operation& op) {
 
 step twin_run::step_of(const operation& op, const side& on) const {
   switch (op.what) {
-    case operation::kind::enqueue:
-      return enqueue_job{.queue = queue_of(op), .spec = spec_of(op)};
+    case operation::kind::enqueue: return enqueue_job{.queue = queue_of(op), .spec = spec_of(op)};
     case operation::kind::lease: {
       lease_jobs step{.queues = {queue_of(op)}, .max = most_of(op)};
       if (op.choose(3, 3) == 2) step.queues.push_back({.name = "a"});
@@ -306,9 +309,9 @@ twin_run::found twin_run::compare_listing(const queue_key& queue,
   const std::string expected = list_all(model_, what);
   const std::string got = list_all(under_test_, what);
   if (expected == got) return std::nullopt;
-  return parted(fmt::format("the listing of {} {} differs", queue.name,
-                            status ? to_string(*status) : "jobs"),
-                expected, got);
+  return parted(
+      fmt::format("the listing of {} {} differs", queue.name, status ? to_string(*status) : "jobs"),
+      expected, got);
 }
 
 // Page by page; where pages end is each engine's own.

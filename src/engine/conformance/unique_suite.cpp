@@ -13,8 +13,8 @@ protected:
   [[nodiscard]] bool is_free() { return !put().duplicate; }
 };
 
-#define MILLRACE_UNIQUE_SUITE(suite)                                                  \
-  class suite : public unique_test {};                                                \
+#define MILLRACE_UNIQUE_SUITE(suite)   \
+  class suite : public unique_test {}; \
   INSTANTIATE_TEST_SUITE_P(Engine, suite, testing::ValuesIn(engines_under_test()), case_name)
 
 MILLRACE_UNIQUE_SUITE(UniqueKey);

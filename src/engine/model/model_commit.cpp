@@ -48,13 +48,12 @@ std::expected<plan, refusal> model_state::check_all(const engine::transaction& w
   for (std::size_t i = 0; i < what.steps.size(); ++i) {
     for (const stamp id : addressed_by(what.steps[i])) {
       if (with.addressed.insert(id).second) continue;
-      return std::unexpected(refusal{
-          error{errc::invalid_argument, "duplicate_target",
-                "Two steps of the transaction address the same job.", "", std::nullopt},
-          i});
+      return std::unexpected(
+          refusal{error{errc::invalid_argument, "duplicate_target",
+                        "Two steps of the transaction address the same job.", "", std::nullopt},
+                  i});
     }
-    refused why =
-        std::visit([&](const auto& step) { return check(step, with); }, what.steps[i]);
+    refused why = std::visit([&](const auto& step) { return check(step, with); }, what.steps[i]);
     if (why) return std::unexpected(refusal{std::move(*why), i});
   }
   return with;
@@ -109,9 +108,8 @@ engine::commit_result model_state::commit(const engine::transaction& what) {
   }
   trim_finished();
   if (what.idempotency) {
-    idempotency_[name_of(*what.idempotency)] = {.fingerprint = what.idempotency->fingerprint,
-                                                .made_at = now_,
-                                                .answer = done};
+    idempotency_[name_of(*what.idempotency)] = {
+        .fingerprint = what.idempotency->fingerprint, .made_at = now_, .answer = done};
     happens_at(now_ + engine::idempotency_kept);
   }
   return done;

@@ -58,8 +58,7 @@ model_state::refused model_state::check(const engine::fire_cron& step, plan&) co
 
 engine::outcome model_state::apply(const engine::fire_cron& step, const plan& with) {
   engine::cron_entry& entry = crons_.at({step.project, step.name});
-  const std::optional<engine::job_id> made =
-      step.pass_over ? std::nullopt : fire(entry, with);
+  const std::optional<engine::job_id> made = step.pass_over ? std::nullopt : fire(entry, with);
   if (made) {
     entry.last_fired_at = now_;
     entry.last_job = made;

@@ -40,9 +40,8 @@ std::optional<error> refuse_job(const queue_record* queue, std::uint64_t added) 
 model_state::refused model_state::check(const engine::enqueue_job& step, plan& with) const {
   if (refused why = refuse_new_queue(step.queue, with)) return why;
   const job_record* holder = unique_holder(step.queue, step.spec);
-  const bool makes = holder == nullptr ||
-                     (step.spec.unique->mode != engine::unique_mode::reject &&
-                      holder->what.status == job_status::running);
+  const bool makes = holder == nullptr || (step.spec.unique->mode != engine::unique_mode::reject &&
+                                           holder->what.status == job_status::running);
   const queue_record* queue = find(step.queue);
   if (makes) return refuse_job(queue, ++with.jobs_added[step.queue]);
   return queue->draining ? refused(queue_draining()) : std::nullopt;
@@ -94,8 +93,7 @@ engine::job_enqueued model_state::make_job(const engine::queue_key& queue, engin
 
 void model_state::renew(job_record& holder, engine::job_spec spec, engine::unique_mode mode) {
   engine::job& job = holder.what;
-  const timestamp counted_from =
-      mode == engine::unique_mode::replace ? job.created_at : now_;
+  const timestamp counted_from = mode == engine::unique_mode::replace ? job.created_at : now_;
   const timestamp due = std::max(now_, spec.run_at.value_or(counted_from + spec.delay));
   job.spec.type = std::move(spec.type);
   job.spec.data = std::move(spec.data);
@@ -188,9 +186,8 @@ engine::outcome model_state::apply(const engine::purge_jobs& step, const plan& w
           [](const engine::job& job) { return job.finished_at.value(); });
       break;
   }
-  std::erase_if(old, [&](const listed& one) {
-    return with.addressed.contains(one.second->what.id.stamp);
-  });
+  std::erase_if(
+      old, [&](const listed& one) { return with.addressed.contains(one.second->what.id.stamp); });
   if (old.size() > step.max) old.resize(step.max);
   for (const auto& [at, job] : old) forget(*job);
   return engine::jobs_purged{.count = old.size()};

@@ -176,9 +176,9 @@ engine::outcome model_state::apply(const engine::ack_job& step, const plan&) {
 
 engine::outcome model_state::apply(const engine::fail_job& step, const plan&) {
   job_record& job = *find(step.id);
-  const engine::next_run next = engine::after_failure(
-      job.what.spec, queue_of(job).settings, ended(job, now_),
-      {.permanent = step.permanent, .retry_in = step.retry_in});
+  const engine::next_run next =
+      engine::after_failure(job.what.spec, queue_of(job).settings, ended(job, now_),
+                            {.permanent = step.permanent, .retry_in = step.retry_in});
   end_failed_run(job, now_, step.error, next);
   touch(job);
   return changed(job);

@@ -99,9 +99,8 @@ std::vector<model_state::listed> model_state::select(
   for (const auto& [id, job] : jobs_) {
     if (job.what.queue == queue && wanted(job.what)) out.emplace_back(order(job.what), &job);
   }
-  std::ranges::sort(out, {}, [](const listed& one) {
-    return std::pair(one.first, one.second->what.id.stamp);
-  });
+  std::ranges::sort(
+      out, {}, [](const listed& one) { return std::pair(one.first, one.second->what.id.stamp); });
   return out;
 }
 

@@ -51,12 +51,11 @@ const job_record* model_state::unique_holder(const engine::queue_key& queue,
   return nullptr;
 }
 
-model_state::refused model_state::refuse_new_queue(const engine::queue_key& key,
-                                                   plan& with) const {
+model_state::refused model_state::refuse_new_queue(const engine::queue_key& key, plan& with) const {
   if (queues_.contains(key) || with.queues_added.contains(key)) return std::nullopt;
   if (queues_.size() + with.queues_added.size() >= limits_.queues_max) {
-    return error{errc::exhausted, "too_many_queues",
-                 "The store holds as many queues as it can.", "queue", std::nullopt};
+    return error{errc::exhausted, "too_many_queues", "The store holds as many queues as it can.",
+                 "queue", std::nullopt};
   }
   with.queues_added.insert(key);
   return std::nullopt;

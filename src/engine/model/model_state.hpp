@@ -98,8 +98,7 @@ private:
   // model_commit.cpp: a transaction.
   [[nodiscard]] std::expected<plan, engine::refusal> check_all(
       const engine::transaction& what) const;
-  [[nodiscard]] std::optional<engine::commit_result> replay(
-      const engine::transaction& what) const;
+  [[nodiscard]] std::optional<engine::commit_result> replay(const engine::transaction& what) const;
   void refresh(engine::outcome& kept) const;
   void refresh(engine::job& kept) const;
   [[nodiscard]] std::vector<stamp> addressed_by(const engine::step& what) const;
@@ -120,8 +119,8 @@ private:
   engine::outcome apply(const engine::configure_queue& step, const plan& with);
   [[nodiscard]] engine::job_enqueued enqueue(const engine::queue_key& queue, engine::job_spec spec,
                                              engine::durability level);
-  [[nodiscard]] engine::job_enqueued make_job(const engine::queue_key& queue,
-                                              engine::job_spec spec, engine::durability level);
+  [[nodiscard]] engine::job_enqueued make_job(const engine::queue_key& queue, engine::job_spec spec,
+                                              engine::durability level);
   void renew(job_record& holder, engine::job_spec spec, engine::unique_mode mode);
 
   // model_lease.cpp
@@ -138,17 +137,15 @@ private:
   engine::outcome apply(const engine::snooze_job& step, const plan& with);
   engine::outcome apply(const engine::report_progress& step, const plan& with);
   refused check_run(const engine::job_id& id, std::uint64_t token) const;
-  void lease_from(const engine::queue_key& key, queue_record& queue,
-                  const engine::lease_jobs& step, const plan& with,
-                  std::vector<engine::leased_job>& out);
+  void lease_from(const engine::queue_key& key, queue_record& queue, const engine::lease_jobs& step,
+                  const plan& with, std::vector<engine::leased_job>& out);
   [[nodiscard]] bool group_may_start(const queue_record& queue, const job_record& job) const;
   [[nodiscard]] engine::leased_job start_run(queue_record& queue, job_record& job,
                                              const engine::lease_jobs& step);
   [[nodiscard]] std::optional<timestamp> next_available_at(const engine::lease_jobs& step) const;
   /// The job gives its lease back, however its run ended.
   void release(job_record& job);
-  void end_failed_run(job_record& job, timestamp at, std::string_view why,
-                      engine::next_run next);
+  void end_failed_run(job_record& job, timestamp at, std::string_view why, engine::next_run next);
 
   // model_cron.cpp
   refused check(const engine::put_cron& step, plan& with) const;

@@ -1,6 +1,7 @@
+#include <millrace/engine_model/model_store.hpp>
+
 #include <millrace/base/testing.hpp>
 #include <millrace/engine/async.hpp>
-#include <millrace/engine_model/model_store.hpp>
 
 #include <gtest/gtest.h>
 
@@ -97,9 +98,7 @@ TEST(ModelStore, RefusesQueuesBeyondItsBound) {
 TEST(ModelStore, MayBeCalledFromAHandler) {
   model_store store;
   bool answered = false;
-  store.submit({}, [&](auto) {
-    store.ask(read_clock{}, [&](auto) { answered = true; });
-  });
+  store.submit({}, [&](auto) { store.ask(read_clock{}, [&](auto) { answered = true; }); });
   EXPECT_TRUE(answered);
 }
 

@@ -27,16 +27,18 @@ struct options {
   std::size_t checkpoint_bytes{std::size_t{16} << 20U};
   /// The SQLite VFS beneath; empty: the system's. Tests put one that fails here.
   std::string vfs;
-  /// Called when a sync has failed, after the group was told `outcome_unknown`. The data on disk can
-  /// no longer be trusted to be what was written, so the default prints why and ends the process.
-  void (*on_sync_failure)(const error& why) {nullptr};
+  /// Called when a sync has failed, after the group was told `outcome_unknown`. The data on disk
+  /// can no longer be trusted to be what was written, so the default prints why and ends the
+  /// process.
+  void (*on_sync_failure)(const error& why){nullptr};
 };
 
 /// The engine of one process and one directory: SQLite in WAL mode behind one group-commit writer.
 ///
 /// Guarantees: as `engine::store`; durable means written and fdatasync'ed. Survives SIGKILL and
-///             power loss. Leases survive SIGKILL; after a power loss their jobs are available again.
-///             At open each live lease gets one full interval, since nobody could renew it before.
+///             power loss. Leases survive SIGKILL; after a power loss their jobs are available
+///             again. At open each live lease gets one full interval, since nobody could renew it
+///             before.
 /// Limits:     one process a directory; a second one is refused (directory_in_use).
 class embedded_store : public engine::store {
 public:

@@ -15,9 +15,9 @@ inline constexpr std::size_t worker_batch_max = 1000;
 /// Outcomes that wait to be delivered (the source is slow or away): beyond it nothing new is
 /// reserved, so that memory is bounded.
 inline constexpr std::size_t undelivered_max = 1000;
-/// How long an outcome is offered to a source that cannot be reached. A server that was closed gives
-/// every lease a full interval when it opens again, so an outcome may count long after the lease
-/// seems to have ended; after this it is dropped, the job runs again, and the log says so.
+/// How long an outcome is offered to a source that cannot be reached. A server that was closed
+/// gives every lease a full interval when it opens again, so an outcome may count long after the
+/// lease seems to have ended; after this it is dropped, the job runs again, and the log says so.
 inline constexpr std::chrono::minutes delivery_time_max{10};
 /// What a handler reported (progress, log lines) is gathered this long before it is sent.
 inline constexpr std::chrono::milliseconds report_interval{100};

@@ -23,10 +23,11 @@
 ///   ::fail [json or text]           long-lived only: it failed; as JSON
 ///                                   {"error":"…","permanent":false,"retry_in":30}
 ///
-/// One program a job: the last line of text that is not blank is the result (JSON as it is, anything
-/// else as a JSON string; none: null); the lines of text before it go to the job's log.
-/// Long-lived: every line of text goes to the log, and exactly one `::done` or `::fail` answers each
-/// line of stdin. A command whose arguments do not parse goes to the log with what is wrong with it.
+/// One program a job: the last line of text that is not blank is the result (JSON as it is,
+/// anything else as a JSON string; none: null); the lines of text before it go to the job's log.
+/// Long-lived: every line of text goes to the log, and exactly one `::done` or `::fail` answers
+/// each line of stdin. A command whose arguments do not parse goes to the log with what is wrong
+/// with it.
 ///
 /// Bytes that are not UTF-8 become U+FFFD, control characters a blank; lines for the log are cut at
 /// `engine::log_line_bytes_max`.

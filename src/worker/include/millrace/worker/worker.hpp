@@ -28,7 +28,8 @@ struct worker_options {
   std::vector<weighted_queue> queues;
   /// Runs at a time, 1 to `worker_concurrency_max`. Zero: as many as the machine has cores.
   std::uint32_t concurrency{0};
-  /// Where it is given, the number follows the backlog in here, and `concurrency` counts for nothing.
+  /// Where it is given, the number follows the backlog in here, and `concurrency` counts for
+  /// nothing.
   std::optional<concurrency_range> scale;
   /// Jobs held ready besides those that run. Default none: a job that waits here could run
   /// elsewhere. Raise it where jobs take less time than a call to the source.
@@ -40,7 +41,8 @@ struct worker_options {
   duration poll{std::chrono::seconds{20}};
   /// A run that takes longer is asked to end, and by the hard limit it is made to. Zero: no limit.
   /// A job's own `timeout` counts as hard limit where it is smaller, less a tenth (at most 1 s) so
-  /// that its failure is told while the lease still counts; the soft limit is then at most 5/6 of it.
+  /// that its failure is told while the lease still counts; the soft limit is then at most 5/6 of
+  /// it.
   duration soft_limit{std::chrono::seconds{1500}};
   duration hard_limit{std::chrono::seconds{1800}};
   /// How long a run that was asked to end, because its job was cancelled or the drain time is over,
@@ -65,9 +67,10 @@ struct worker_stats {
 
 /// Takes jobs from a source, runs them, and tells what became of them.
 ///
-/// Guarantees: never holds more jobs than it has free slots for, plus `prefetch`. A job's outcome is
-///             delivered, or its lease has been lost and its outcome dropped, or the job handed back
-///             with its attempt intact. A run whose lease is lost is ended at once.
+/// Guarantees: never holds more jobs than it has free slots for, plus `prefetch`. A job's outcome
+/// is
+///             delivered, or its lease has been lost and its outcome dropped, or the job handed
+///             back with its attempt intact. A run whose lease is lost is ended at once.
 /// Threading:  works on a strand of its own over `executor`; `stop`, `set_concurrency` and `stats`
 ///             from any thread. Handlers run on strands of their own.
 /// Lifetime:   the source must outlive it; it must outlive `run`.
@@ -83,8 +86,9 @@ public:
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
 
-  /// Works until `stop` has been carried out, or the source refuses the worker itself (a wrong queue
-  /// name, a key without the right): then that error. Returns when the last handler has. Once.
+  /// Works until `stop` has been carried out, or the source refuses the worker itself (a wrong
+  /// queue name, a key without the right): then that error. Returns when the last handler has.
+  /// Once.
   ///
   /// Cancellation: none; `stop` is how it ends.
   [[nodiscard]] awaitable<result<void>> run();
