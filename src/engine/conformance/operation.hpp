@@ -64,7 +64,7 @@ inline constexpr std::size_t operation_kinds = 20;
 [[nodiscard]] bool goes_back(const operation& op);
 [[nodiscard]] std::string cron_name_of(const operation& op);
 [[nodiscard]] engine::cron_overlap overlap_of(const operation& op);
-/// Of `restart`: how the engine ends, and how long it is away.
+/// Of `restart`: how the engine ends, and how long it is away, which is no time.
 [[nodiscard]] ending ending_of(const operation& op);
 [[nodiscard]] duration away_of(const operation& op);
 /// How many operations `together` and `batched` take with them.
