@@ -12,8 +12,9 @@ export ONCE DOCS ENGINE
 PREFIX ?= /usr/local
 SECONDS_OF_TORTURE ?= 600
 SECONDS_OF_FUZZING ?= 600
+RANDOM_RUNS ?= 10000
 
-.PHONY: help build run test bench torture fuzz lint tidy-check format format-check install clean
+.PHONY: help build run test bench torture fuzz differential lint tidy-check format format-check install clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +37,7 @@ bench: bench-queue ## Every benchmark beside its peers
 bench-%: ## One benchmark beside its peers: bench-queue
 	@tools/setup --for bench
 	@tools/build release
-	@bench/run $*
+	@bench/$*_bench
 
 torture: build ## Kills producers, workers and the server at random for ten minutes
 	@tools/torture --seconds $(SECONDS_OF_TORTURE)
@@ -45,6 +46,12 @@ fuzz: ## Every fuzzer for ten minutes
 	@tools/setup --for test
 	@tools/build fuzz
 	@tools/fuzz --build build/fuzz --seconds $(SECONDS_OF_FUZZING)
+
+differential: ## Ten thousand random runs on every engine, compared with the model
+	@tools/setup --for test
+	@tools/build dev engine_embedded_tests
+	@MILLRACE_DIFFERENTIAL_RUNS=$(RANDOM_RUNS) \
+	  build/dev/src/engine_embedded/engine_embedded_tests --gtest_filter='*Differential*'
 
 lint: ## clang-tidy over every source
 	@tools/setup --for test

@@ -213,9 +213,13 @@ engine::job_id group_writer::id_of(const live_job& job) {
   return {.tag = memory_->queue_of(job).tag, .stamp = job.id};
 }
 
+bool group_writer::may_open(const engine::queue_key& key) const {
+  return memory_->find_queue(key) != nullptr || memory_->queues().size() < engine::queues_max;
+}
+
 queue_state* group_writer::open_queue(const engine::queue_key& key) {
   if (queue_state* found = memory_->find_queue(key)) return found;
-  if (memory_->queues().size() >= engine::queues_max) return nullptr;
+  if (!may_open(key)) return nullptr;
   queue_state& made = memory_->add_queue(key, ++last_queue_row_);
   write_queue(made);
   return &made;

@@ -112,6 +112,9 @@ private:
   [[nodiscard]] engine::job view(stored_job stored);
   [[nodiscard]] std::optional<engine::job> view(const engine::job_id& id);
   [[nodiscard]] engine::job_id id_of(const live_job& job);
+  /// The queue is there, or there is room for one more.
+  [[nodiscard]] bool may_open(const engine::queue_key& key) const;
+  /// The queue, made when it is not there and there is room; else null.
   [[nodiscard]] queue_state* open_queue(const engine::queue_key& key);
   void write_queue(const queue_state& queue);
   [[nodiscard]] refused refuse_new_queue(const engine::queue_key& key, plan& with);

@@ -102,22 +102,21 @@ job_slot group_writer::predecessor(const engine::cron_entry& entry) const {
 std::optional<engine::job_id> group_writer::fire(const engine::cron_entry& entry,
                                                  engine::durability level) {
   const engine::queue_key key{entry.project, entry.queue};
-  if (refuse_job(memory_->find_queue(key), 1)) return std::nullopt;
+  if (!may_open(key) || refuse_job(memory_->find_queue(key), 1)) return std::nullopt;
   const job_slot before = predecessor(entry);
   if (before != no_slot && entry.overlap == engine::cron_overlap::skip) return std::nullopt;
   if (before != no_slot && is_waiting(memory_->jobs[before].status)) {
     cancel_waiting(before);
   }
-  queue_state* queue = open_queue(key);
-  if (queue == nullptr) return std::nullopt;
+  queue_state& queue = *open_queue(key);
   engine::enqueue_job asked{.queue = key,
                             .spec = entry.job,
                             .level = level,
                             .default_attempts = entry.default_attempts,
                             .default_backoff = entry.default_backoff,
                             .default_level = entry.default_level};
-  engine::apply_queue_defaults(asked, queue->settings);
-  engine::job_enqueued made = enqueue(*queue, std::move(asked.spec), asked.level);
+  engine::apply_queue_defaults(asked, queue.settings);
+  engine::job_enqueued made = enqueue(queue, std::move(asked.spec), asked.level);
   if (made.duplicate) return std::nullopt;
   return std::move(made.made.id);
 }

@@ -165,7 +165,7 @@ std::vector<std::uint64_t> group_writer::purge_targets(queue_state& queue,
   // The plan holds the oldest: what is not in it is younger than all of it. A second plan is made
   // when the first did not hold enough.
   for (int plans = 0; plans < 2 && out.size() < step.max; ++plans) {
-    if (plans == 1 && queue.waiting() <= out.size() + queue.purge_plan.size()) break;
+    if (plans == 1 && queue.waiting() <= queue.purge_plan.size()) break;
     if (plans == 1 || queue.purge_plan.empty()) plan_purge(queue);
     out.clear();
     std::erase_if(queue.purge_plan, [&](std::uint64_t id) { return !still_waits(id); });

@@ -246,6 +246,17 @@ TEST_P(CronOverlap, SkipsWhileThePredecessorHasNotEnded) {
   EXPECT_EQ(find().skipped, 2U);
 }
 
+TEST_P(CronOverlap, MakesNoQueueForASlotThatIsSkipped) {
+  cron_entry moving = entry();
+  moving.overlap = cron_overlap::skip;
+  put(moving);
+  EXPECT_TRUE(fire(find()).made);
+  moving.queue = "elsewhere";
+  put(moving);
+  EXPECT_FALSE(fire(find()).made) << "the job in the queue of before waits";
+  EXPECT_FALSE(ask(find_queue{queue_key{.name = "elsewhere"}}));
+}
+
 TEST_P(CronOverlap, SkipsNoSlotForAPredecessorThatIsGone) {
   cron_entry skipping = entry();
   skipping.overlap = cron_overlap::skip;

@@ -54,11 +54,11 @@ void show(const std::vector<operation>& run, std::ostream& out) {
 
 }  // namespace
 
-std::string find_difference(const engine_case& under_test, int runs, sort_of_run sort) {
+std::string find_difference(const engine_case& under_test, const random_runs& runs) {
   // What the last failing run, the shortest one, showed.
   std::string shortest;
-  const auto property = [&under_test, &shortest, sort] {
-    const auto run = *rc::gen::container<std::vector<operation>>(any_operation(sort));
+  const auto property = [&under_test, &shortest, &runs] {
+    const auto run = *rc::gen::container<std::vector<operation>>(any_operation(runs.sort));
     manual_clock clock;
     model::model_store model({.clock = &clock});
     const auto engine = under_test.open(clock);
@@ -72,9 +72,10 @@ std::string find_difference(const engine_case& under_test, int runs, sort_of_run
     }
   };
   rc::detail::TestParams params = rc::detail::configuration().testParams;
-  params.maxSuccess = runs;
+  if (runs.seed) params.seed = *runs.seed;
+  params.maxSuccess = runs.count;
   params.maxSize = 400;
-  std::cout << "random runs: seed " << params.seed << ", " << runs << " runs\n";
+  std::cout << "random runs: seed " << params.seed << ", " << runs.count << " runs\n";
   rc::detail::TestMetadata about;
   about.description = "an engine behaves as the model";
   const rc::detail::TestResult found = rc::detail::checkTestable(property, about, params);

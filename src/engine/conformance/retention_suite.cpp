@@ -106,6 +106,15 @@ TEST_P(Purge, TakesWhatWaitsOldestFirst) {
   EXPECT_EQ(info().scheduled, 0U);
 }
 
+TEST_P(Purge, TakesWhatCameBetweenTwoPurges) {
+  const job a = enqueue();
+  const job b = enqueue();
+  EXPECT_EQ(run(purge_jobs{.queue = work, .max = 1}).count, 1U);
+  const job c = enqueue();
+  EXPECT_EQ(run(purge_jobs{.queue = work, .max = 2}).count, 2U);
+  EXPECT_FALSE(exists(a.id) || exists(b.id) || exists(c.id));
+}
+
 TEST_P(Purge, TakesRetryingJobsToo) {
   enqueue();
   fail(lease_one());

@@ -74,7 +74,7 @@ engine::outcome model_state::apply(const engine::fire_cron& step, const plan& wi
 
 std::optional<engine::job_id> model_state::fire(engine::cron_entry& entry, const plan& with) {
   const engine::queue_key queue{.project = entry.project, .name = entry.queue};
-  if (open_queue(queue) == nullptr || refuse_job(find(queue), 1)) return std::nullopt;
+  if (!may_open(queue) || refuse_job(find(queue), 1)) return std::nullopt;
   if (const job_record* before = predecessor(entry)) {
     if (entry.overlap == cron_overlap::skip) return std::nullopt;
     if (entry.overlap == cron_overlap::replace && is_waiting(before->what.status)) {
@@ -89,7 +89,7 @@ std::optional<engine::job_id> model_state::fire(engine::cron_entry& entry, const
                             .default_attempts = entry.default_attempts,
                             .default_backoff = entry.default_backoff,
                             .default_level = entry.default_level};
-  engine::apply_queue_defaults(asked, find(queue)->settings);
+  engine::apply_queue_defaults(asked, open_queue(queue)->settings);
   const engine::job_enqueued job = enqueue(queue, std::move(asked.spec), asked.level);
   return job.duplicate ? std::nullopt : std::optional(job.made.id);
 }

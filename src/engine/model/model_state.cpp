@@ -34,11 +34,12 @@ queue_record& model_state::queue_of(const job_record& job) {
   return at->second;
 }
 
+bool model_state::may_open(const engine::queue_key& key) const {
+  return queues_.contains(key) || queues_.size() < limits_.queues_max;
+}
+
 queue_record* model_state::open_queue(const engine::queue_key& key) {
-  const auto at = queues_.find(key);
-  if (at != queues_.end()) return &at->second;
-  if (queues_.size() >= limits_.queues_max) return nullptr;
-  return &queues_[key];
+  return may_open(key) ? &queues_[key] : nullptr;
 }
 
 const job_record* model_state::unique_holder(const engine::queue_key& queue,

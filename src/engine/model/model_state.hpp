@@ -186,6 +186,8 @@ private:
   [[nodiscard]] const job_record* find(const engine::job_id& id) const;
   [[nodiscard]] const queue_record* find(const engine::queue_key& key) const;
   [[nodiscard]] queue_record& queue_of(const job_record& job);
+  /// The queue is there, or there is room for one more.
+  [[nodiscard]] bool may_open(const engine::queue_key& key) const;
   /// The queue, made when it is not there and there is room; else null.
   queue_record* open_queue(const engine::queue_key& key);
   [[nodiscard]] const job_record* unique_holder(const engine::queue_key& queue,

@@ -208,7 +208,8 @@ struct fire_cron {
 struct cron_fired {
   cron_entry entry;
   /// Empty when the slot was left out by the overlap policy, passed over, or the queue or the job's
-  /// unique key refused: counted in `skipped`. A refusal of the queue comes before everything else.
+  /// unique key refused: counted in `skipped`. A refusal of the queue comes before everything else,
+  /// and a slot that was left out makes no queue.
   std::optional<job_id> made;
 };
 
