@@ -13,6 +13,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <functional>
 #include <list>
@@ -49,8 +50,11 @@ struct wakeups::registry {
   std::mutex mutex;
   // Nodes stay where they are, so listeners keep pointers to theirs.
   rooms by_topic;
-  // Lets `notify` return without the lock where nobody listens at all.
-  std::atomic<std::size_t> listeners{0};
+  // By kind of topic: lets `notify` return without the lock where nobody listens.
+  std::array<std::atomic<std::size_t>, 3> seats{};
+  std::atomic<std::size_t>& seats_of(topic::kind what) {
+    return seats[static_cast<std::size_t>(what)];
+  }
 };
 
 // Everything below is guarded by the registry's mutex, calls of the timer too: the listener arms
@@ -140,10 +144,14 @@ wakeups::wakeups() : registry_(std::make_shared<registry>()) {}
 wakeups::~wakeups() = default;
 
 void wakeups::notify(const topic& what, std::size_t count) {
-  if (count == 0 || registry_->listeners.load() == 0) return;
+  if (count == 0 || !heard(what.what)) return;
   const std::lock_guard lock(registry_->mutex);
   const auto found = registry_->by_topic.find(what);
   if (found != registry_->by_topic.end()) registry_->hint(found->second, count);
+}
+
+bool wakeups::heard(topic::kind what) const noexcept {
+  return registry_->seats_of(what).load() != 0;
 }
 
 wakeups::listener wakeups::listen(std::vector<topic> topics) {
@@ -155,8 +163,8 @@ wakeups::listener wakeups::listen(std::vector<topic> topics) {
     auto& room = *registry_->by_topic.try_emplace(std::move(each)).first;
     ++room.second.listeners;
     made->seats.push_back({.room = &room, .seen = room.second.hints});
+    registry_->seats_of(room.first.what).fetch_add(1);
   }
-  registry_->listeners.fetch_add(1);
   return listener(std::move(made));
 }
 
@@ -175,11 +183,11 @@ wakeups::listener::~listener() {
   state_->get_up();
   for (const auto& seat : state_->seats) {
     auto& room = seat.room->second;
+    hints.seats_of(seat.room->first.what).fetch_sub(1);
     if (seat.owes) hints.hint(room, 1);
     if (--room.listeners == 0) hints.by_topic.erase(hints.by_topic.find(seat.room->first));
   }
   state_->seats.clear();
-  hints.listeners.fetch_sub(1);
 }
 
 awaitable<bool> wakeups::listener::wait(std::chrono::steady_clock::duration longest) {

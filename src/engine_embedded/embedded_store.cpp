@@ -28,6 +28,11 @@ constexpr const char* default_vfs = "unix-excl";
 /// not wait long for the last.
 constexpr std::size_t group_transactions_max = 2000;
 
+/// While groups are as small as this, the writer syncs them itself: waking another thread takes as
+/// long as the sync, and there is nothing to build meanwhile. Under load it would only cost: what
+/// is asked during a sync is better executed during it.
+constexpr std::size_t settled_here_max = 4;
+
 /// Nobody waits longer than this for an event of which no timer tells.
 constexpr auto look_again = std::chrono::minutes{1};
 
@@ -50,8 +55,9 @@ class pending_answer final {
 public:
   pending_answer(engine::store::commit_handler done, std::vector<engine::commit_result> results)
       : done_(std::move(done)), results_(std::move(results)) {}
-  pending_answer(question asked, result<engine::answer> found)
-      : asked_(std::move(asked)), found_(std::move(found)) {}
+  pending_answer(std::unique_ptr<question> asked, result<engine::answer> found)
+      : asked_(std::move(asked)),
+        found_(std::make_unique<result<engine::answer>>(std::move(found))) {}
 
   void give(const error* instead) {
     if (done_) {
@@ -62,19 +68,20 @@ public:
       done_(std::move(results_));
       return;
     }
-    if (instead != nullptr) found_ = std::unexpected(*instead);
-    if (found_ && std::holds_alternative<engine::probe_store>(asked_.what)) {
-      *found_ = engine::probe_store::report{
-          .took = std::chrono::duration_cast<duration>(steady::now() - asked_.asked_at)};
+    result<engine::answer>& found = *found_;
+    if (instead != nullptr) found = std::unexpected(*instead);
+    if (found && std::holds_alternative<engine::probe_store>(asked_->what)) {
+      *found = engine::probe_store::report{
+          .took = std::chrono::duration_cast<duration>(steady::now() - asked_->asked_at)};
     }
-    asked_.done(std::move(found_));
+    asked_->done(std::move(found));
   }
 
 private:
   engine::store::commit_handler done_;
   std::vector<engine::commit_result> results_;
-  question asked_;
-  result<engine::answer> found_;
+  std::unique_ptr<question> asked_;
+  std::unique_ptr<result<engine::answer>> found_;
 };
 
 class store_impl final : public embedded_store {
@@ -91,10 +98,11 @@ public:
 
 private:
   void run_writer();
+  /// Executes what was taken from the inbox, as far as it belongs into one group.
   void run_group();
   void execute(message& what);
   void finish_group(result<group_report> report);
-  /// Answers the group without executing it.
+  /// Answers what was taken without executing it.
   void refuse_group(const error& why);
   [[nodiscard]] inbox::deadline next_deadline();
   void sync_in_time();
@@ -109,11 +117,13 @@ private:
 
   // The writer's thread alone, from here on.
   std::unique_ptr<group_writer> writer_;
-  /// Taken from the inbox, in order; the group is the first of them.
+  /// Taken from the inbox, in order, and not executed yet.
   std::vector<message> taken_;
   std::vector<pending_answer> answers_;
   /// Since when there is something in the log that no sync is on the way for.
   std::optional<steady::time_point> unsynced_since_;
+  /// Answers of the largest group of late.
+  std::size_t recent_group_{0};
   /// The last group could not be written.
   bool failing_{false};
 
@@ -130,7 +140,8 @@ store_impl::store_impl(options with, std::unique_ptr<directory_lock> lock,
       writer_(std::move(writer)),
       checkpointer_(with_.directory / "millrace.db", with_.vfs),
       syncer_([this] { return writer_->files().sync_log(); },
-              with_.on_sync_failure != nullptr ? with_.on_sync_failure : end_process),
+              with_.on_sync_failure != nullptr ? with_.on_sync_failure : end_process,
+              [this] { inbox_.poke(); }),
       thread_([this] { run_writer(); }) {
   ::pthread_setname_np(thread_.native_handle(), "mr-writer");
 }
@@ -145,7 +156,8 @@ void store_impl::submit(std::vector<engine::transaction> batch, commit_handler d
 }
 
 void store_impl::ask(engine::query what, answer_handler done) {
-  inbox_.push(question{std::move(what), std::move(done), steady::now()});
+  inbox_.push(
+      std::make_unique<question>(question{std::move(what), std::move(done), steady::now()}));
 }
 
 engine::store_traits store_impl::traits() const noexcept {
@@ -158,14 +170,18 @@ engine::store_traits store_impl::traits() const noexcept {
 
 void store_impl::run_writer() {
   while (true) {
-    // While one group waits for the sync before it, the next one grows.
-    syncer_.wait_for_room();
-    if (!inbox_.take(taken_, next_deadline())) break;
+    // While a group is being synced the next one is built, and may grow to half of what there is to
+    // be expected: it would not be answered any earlier. The end of the sync ends the wait.
+    const bool syncing = syncer_.wait_for_room();
+    const std::size_t enough = syncing ? std::max<std::size_t>(1, recent_group_ / 2) : 1;
+    if (!inbox_.take(taken_, enough, next_deadline())) break;
     run_group();
     sync_in_time();
     checkpoint_in_time();
   }
-  if (unsynced_since_) syncer_.add(log_syncer::when::synced, [](const error*) {});
+  if (unsynced_since_) {
+    syncer_.add(log_syncer::when::synced, log_syncer::where::apart, [](const error*) {});
+  }
   // What a failed sync has left is nothing to build on: the next opening finds out what is there.
   if (syncer_.drain()) static_cast<void>(writer_->close());
 }
@@ -200,7 +216,9 @@ void store_impl::run_group() {
   if (failing_) writable = writer_->try_to_write();
   if (writable) {
     failing_ = false;
-    writer_->begin(clock_.now());
+    writer_->advance(clock_.now(), hints_.heard(engine::topic::kind::job)
+                                       ? group_writer::job_hints::wanted
+                                       : group_writer::job_hints::unwanted);
     for (message& each : taken_) execute(each);
     finish_group(writer_->commit());
   } else {
@@ -210,8 +228,8 @@ void store_impl::run_group() {
 }
 
 void store_impl::execute(message& what) {
-  if (auto* asked = std::get_if<question>(&what)) {
-    result<engine::answer> found = writer_->read(asked->what);
+  if (auto* asked = std::get_if<std::unique_ptr<question>>(&what)) {
+    result<engine::answer> found = writer_->read((*asked)->what);
     answers_.emplace_back(std::move(*asked), std::move(found));
     return;
   }
@@ -237,10 +255,14 @@ log_syncer::answers store_impl::take_answers() {
 }
 
 void store_impl::finish_group(result<group_report> report) {
+  // It fades, down to nothing; a look without a caller is no group.
+  if (!answers_.empty()) {
+    recent_group_ = std::max(answers_.size(), recent_group_ - (recent_group_ + 7) / 8);
+  }
   if (!report) {
     failing_ = true;
     const error why = to_refusal(report.error());
-    syncer_.add(log_syncer::when::behind_others,
+    syncer_.add(log_syncer::when::behind_others, log_syncer::where::here,
                 [why, give = take_answers()](const error* instead) mutable {
                   give(instead != nullptr ? instead : &why);
                 });
@@ -250,21 +272,19 @@ void store_impl::finish_group(result<group_report> report) {
   for (const hint& each : report->hints) hints_.notify(each.what, each.count);
   if (report->sync_first) {
     unsynced_since_.reset();
-    syncer_.add(log_syncer::when::synced, take_answers());
+    const bool quiet = recent_group_ <= settled_here_max && inbox_.empty();
+    syncer_.add(log_syncer::when::synced,
+                quiet ? log_syncer::where::here : log_syncer::where::apart, take_answers());
     return;
   }
   if (report->wrote && !unsynced_since_) unsynced_since_ = steady::now();
   if (answers_.empty()) return;
-  if (syncer_.idle()) {
-    take_answers()(nullptr);
-  } else {
-    syncer_.add(log_syncer::when::behind_others, take_answers());
-  }
+  syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
 }
 
 void store_impl::refuse_group(const error& why) {
   for (message& each : taken_) {
-    if (auto* asked = std::get_if<question>(&each)) {
+    if (auto* asked = std::get_if<std::unique_ptr<question>>(&each)) {
       answers_.emplace_back(std::move(*asked), std::unexpected(why));
       continue;
     }
@@ -273,13 +293,13 @@ void store_impl::refuse_group(const error& why) {
                                                          submitted.batch.size() + submitted.refused,
                                                          std::unexpected(engine::refusal{why, 0})));
   }
-  syncer_.add(log_syncer::when::behind_others, take_answers());
+  syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
 }
 
 void store_impl::sync_in_time() {
   if (!unsynced_since_ || steady::now() < *unsynced_since_ + with_.async_window) return;
   unsynced_since_.reset();
-  syncer_.add(log_syncer::when::synced, [](const error*) {});
+  syncer_.add(log_syncer::when::synced, log_syncer::where::apart, [](const error*) {});
 }
 
 void store_impl::checkpoint_in_time() {

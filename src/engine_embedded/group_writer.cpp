@@ -41,9 +41,9 @@ group_writer::~group_writer() = default;
 
 // ---- a group
 
-void group_writer::begin(timestamp clock_now) {
+void group_writer::advance(timestamp clock_now, job_hints about_jobs) {
+  about_jobs_ = about_jobs;
   now_ = std::max(now_, clock_now);
-  ended_ = 0;
   if (memory_is_stale_ && !reload()) return;
   apply_due();
 }
@@ -52,11 +52,12 @@ engine::commit_result group_writer::execute(engine::transaction what) {
   if (auto why = engine::check_transaction(what)) return std::unexpected(std::move(*why));
   if (auto before = replay(what)) return std::move(*before);
 
-  const bool alone = what.steps.size() == 1;
   engine::committed done{.level = what.level};
-  plan with{.level = what.level};
+  plan with{.level = what.level, .alone = what.steps.size() == 1};
   for (std::size_t i = 0; i < what.steps.size(); ++i) {
-    if (refused why = check_step_state(what.steps[i], with, alone)) {
+    if (refused why = check_step_state(what.steps[i], with)) {
+      // A check that could not read knows nothing; `commit` is going to tell the whole group.
+      if (db_->failed()) return done;
       return std::unexpected(refusal{std::move(*why), i});
     }
   }
@@ -73,9 +74,8 @@ engine::commit_result group_writer::execute(engine::transaction what) {
   return done;
 }
 
-group_writer::refused group_writer::check_step_state(const engine::step& what, plan& with,
-                                                     bool alone) {
-  if (!alone) {
+group_writer::refused group_writer::check_step_state(const engine::step& what, plan& with) {
+  if (!with.alone) {
     for (const std::uint64_t id : addressed_by(what)) {
       if (with.addressed.insert(id).second) continue;
       return error{errc::invalid_argument, "duplicate_target",
@@ -272,7 +272,13 @@ void group_writer::hint_available(queue_state& queue, std::size_t jobs) {
   queue.hinted += jobs;
 }
 
-void group_writer::hint_changed(const live_job& job) { changed_jobs_.push_back(id_of(job)); }
+void group_writer::hint_changed(const live_job& job) {
+  hint_changed(memory_->queue_of(job).tag, job.id);
+}
+
+void group_writer::hint_changed(const std::string& tag, std::uint64_t id) {
+  if (about_jobs_ == job_hints::wanted) changed_jobs_.push_back({.tag = tag, .stamp = id});
+}
 
 engine::job_changed group_writer::changed(job_slot slot) {
   const live_job& job = memory_->jobs[slot];

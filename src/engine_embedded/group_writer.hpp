@@ -43,7 +43,7 @@ struct group_report {
 /// The engine without its threads: executes the transactions and queries of one group after the
 /// other, against memory and SQLite.
 ///
-///   begin(now) → execute… / read… → commit
+///   (advance(now) → execute… / read…)… → commit
 ///
 /// Guarantees: after a failed `commit` everything is as it was after the last successful one, but
 ///             that starts of the failed group still count against rate bounds.
@@ -63,14 +63,17 @@ public:
   group_writer(const group_writer&) = delete;
   group_writer& operator=(const group_writer&) = delete;
 
-  /// Begins a group: everything that is due at `clock_now` happens. The time never goes back.
-  void begin(timestamp clock_now);
+  /// Whether anybody wants to hear which jobs changed.
+  enum class job_hints { wanted, unwanted };
+
+  /// Everything that is due at `clock_now` happens, as part of the group. The time never goes back.
+  void advance(timestamp clock_now, job_hints about_jobs);
   [[nodiscard]] engine::commit_result execute(engine::transaction what);
   [[nodiscard]] result<engine::answer> read(const engine::query& what);
   /// Ends the group. On an error nothing of it has happened, and none of its answers may be given.
   [[nodiscard]] result<group_report> commit();
 
-  /// When `begin` has something to do though nobody calls.
+  /// When `advance` has something to do though nobody calls.
   [[nodiscard]] std::optional<timestamp> next_event();
   /// The last group failed, and room may still be missing: try before the next one is executed.
   [[nodiscard]] result<void> try_to_write();
@@ -85,6 +88,8 @@ private:
   // What the checks of one transaction found out, for the later ones and for its applies.
   struct plan {
     engine::durability level{engine::durability::durable};
+    /// There is one step: nothing to keep apart.
+    bool alone{true};
     /// Jobs that its steps write to, which lease and purge therefore pass over.
     std::set<std::uint64_t> addressed;
     std::map<engine::queue_key, std::uint64_t> jobs_added;
@@ -102,7 +107,7 @@ private:
   group_writer(settings with, std::unique_ptr<database> db, std::unique_ptr<lease_journal> journal);
 
   // group_writer.cpp: a transaction, and what every part uses.
-  [[nodiscard]] refused check_step_state(const engine::step& what, plan& with, bool alone);
+  [[nodiscard]] refused check_step_state(const engine::step& what, plan& with);
   [[nodiscard]] std::vector<std::uint64_t> addressed_by(const engine::step& what);
   [[nodiscard]] job_rows& to_write();
   [[nodiscard]] job_slot find(const engine::job_id& id) const;
@@ -122,6 +127,7 @@ private:
   void count(queue_state& queue, timestamp at, minute_counts::field what);
   void hint_available(queue_state& queue, std::size_t jobs = 1);
   void hint_changed(const live_job& job);
+  void hint_changed(const std::string& tag, std::uint64_t id);
   [[nodiscard]] engine::job_changed changed(job_slot slot);
 
   // idempotency.cpp
@@ -291,6 +297,7 @@ private:
   bool begun_{false};
   bool sync_first_{false};
   bool applying_due_{false};
+  job_hints about_jobs_{job_hints::wanted};
   /// Calls of `to_write`.
   std::uint64_t writes_{0};
   std::vector<counted> counted_;

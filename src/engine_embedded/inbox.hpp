@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -26,7 +27,8 @@ struct question {
   std::chrono::steady_clock::time_point asked_at;
 };
 
-using message = std::variant<submission, question>;
+/// A question is large and rare: it stands apart.
+using message = std::variant<submission, std::unique_ptr<question>>;
 
 /// What callers hand to the writer.
 ///
@@ -44,7 +46,7 @@ public:
     }
     push(std::move(lock), std::move(what));
   }
-  void push(question what) { push(std::unique_lock(mutex_), std::move(what)); }
+  void push(std::unique_ptr<question> what) { push(std::unique_lock(mutex_), std::move(what)); }
 
   void close() {
     const std::lock_guard lock(mutex_);
@@ -54,12 +56,13 @@ public:
 
   using deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-  /// Moves what is there behind `into`; waits for it when `into` is empty. False once the inbox is
-  /// closed and empty.
-  bool take(std::vector<message>& into, const deadline& until) {
+  /// Moves what is there behind `into`. When `into` is empty it waits before: for `enough`
+  /// messages, for `poke`, for the moment `until`. False once the inbox is closed and empty.
+  bool take(std::vector<message>& into, std::size_t enough, const deadline& until) {
     std::unique_lock lock(mutex_);
     if (into.empty()) {
-      const auto something = [this] { return closing_ || !messages_.empty(); };
+      enough_ = enough;
+      const auto something = [this] { return closing_ || poked_ || messages_.size() >= enough_; };
       waiting_ = true;
       if (until) {
         arrived_.wait_until(lock, *until, something);
@@ -67,6 +70,7 @@ public:
         arrived_.wait(lock, something);
       }
       waiting_ = false;
+      poked_ = false;
     }
     const bool more = !closing_ || !messages_.empty() || !into.empty();
     if (into.empty()) {
@@ -78,6 +82,18 @@ public:
     return more;
   }
 
+  /// Ends the present wait, or the next one.
+  void poke() {
+    const std::lock_guard lock(mutex_);
+    poked_ = true;
+    if (waiting_) arrived_.notify_one();
+  }
+
+  [[nodiscard]] bool empty() {
+    const std::lock_guard lock(mutex_);
+    return messages_.empty();
+  }
+
   /// So many transactions have been answered, or are on their way.
   void taken(std::size_t transactions) {
     const std::lock_guard lock(mutex_);
@@ -87,7 +103,7 @@ public:
 private:
   void push(std::unique_lock<std::mutex> lock, message what) {
     messages_.push_back(std::move(what));
-    const bool wake = waiting_;
+    const bool wake = waiting_ && messages_.size() >= enough_;
     lock.unlock();
     if (wake) arrived_.notify_one();
   }
@@ -96,7 +112,9 @@ private:
   std::condition_variable arrived_;
   std::vector<message> messages_;
   std::size_t pending_{0};
+  std::size_t enough_{1};
   bool waiting_{false};
+  bool poked_{false};
   bool closing_{false};
 };
 

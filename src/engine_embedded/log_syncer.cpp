@@ -2,13 +2,16 @@
 
 #include <pthread.h>
 
-#include <optional>
 #include <utility>
 
 namespace millrace::embedded {
 
-log_syncer::log_syncer(sync_call sync, std::function<void(const error&)> failed)
-    : sync_(std::move(sync)), failed_(std::move(failed)), thread_([this] { run(); }) {
+log_syncer::log_syncer(sync_call sync, std::function<void(const error&)> failed,
+                       std::function<void()> settled)
+    : sync_(std::move(sync)),
+      failed_(std::move(failed)),
+      settled_(std::move(settled)),
+      thread_([this] { run(); }) {
   ::pthread_setname_np(thread_.native_handle(), "mr-sync");
 }
 
@@ -21,17 +24,26 @@ log_syncer::~log_syncer() {
   thread_.join();
 }
 
-void log_syncer::add(when condition, answers give) {
-  {
-    const std::lock_guard lock(mutex_);
-    waiting_.push_back({condition, std::move(give)});
+void log_syncer::add(when condition, where place, answers give) {
+  std::unique_lock lock(mutex_);
+  if (place == where::here && waiting_.empty() && !busy_) {
+    busy_ = true;
+    lock.unlock();
+    here_.push_back({condition, std::move(give)});
+    settle(here_);
+    lock.lock();
+    busy_ = false;
+    return;
   }
+  waiting_.push_back({condition, std::move(give)});
+  lock.unlock();
   added_.notify_one();
 }
 
-void log_syncer::wait_for_room() {
+bool log_syncer::wait_for_room() {
   std::unique_lock lock(mutex_);
   taken_.wait(lock, [this] { return waiting_.empty(); });
+  return busy_;
 }
 
 bool log_syncer::drain() {
@@ -40,13 +52,19 @@ bool log_syncer::drain() {
   return !broken_;
 }
 
-bool log_syncer::idle() {
-  const std::lock_guard lock(mutex_);
-  return !busy_ && waiting_.empty();
+void log_syncer::settle(std::vector<group>& groups) {
+  bool sync = false;
+  for (const group& each : groups) sync = sync || each.condition == when::synced;
+  const bool was_broken = broken_.has_value();
+  if (sync && !broken_) {
+    if (result<void> synced = sync_(); !synced) broken_ = std::move(synced.error());
+  }
+  for (group& each : groups) each.give(broken_ ? &*broken_ : nullptr);
+  groups.clear();
+  if (broken_ && !was_broken) failed_(*broken_);
 }
 
 void log_syncer::run() {
-  std::optional<error> broken;
   std::vector<group> groups;
   std::unique_lock lock(mutex_);
   while (true) {
@@ -56,21 +74,13 @@ void log_syncer::run() {
     busy_ = true;
     lock.unlock();
     taken_.notify_one();
-
-    bool sync = false;
-    for (const group& each : groups) sync = sync || each.condition == when::synced;
-    const bool was_broken = broken.has_value();
-    if (sync && !broken) {
-      if (result<void> synced = sync_(); !synced) broken = std::move(synced.error());
-    }
-    for (group& each : groups) each.give(broken ? &*broken : nullptr);
-    groups.clear();
-    if (broken && !was_broken) failed_(*broken);
-
+    settle(groups);
     lock.lock();
     busy_ = false;
-    broken_ = broken.has_value();
     done_.notify_one();
+    lock.unlock();
+    settled_();
+    lock.lock();
   }
 }
 

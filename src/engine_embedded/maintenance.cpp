@@ -3,6 +3,7 @@
 #include <millrace/engine/limits.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace::embedded {
 
@@ -35,7 +36,7 @@ void group_writer::apply_due() {
 // that it never falls behind.
 void group_writer::sweep() {
   constexpr std::size_t forgotten_max = 256;
-  std::size_t left = forgotten_max + 2 * ended_;
+  std::size_t left = forgotten_max + 2 * std::exchange(ended_, 0);
   while (left-- > 0 && !db_->failed()) {
     const auto first = memory_->first_forgotten();
     if (!first || first->first > to_micros(now_)) break;

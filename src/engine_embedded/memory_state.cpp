@@ -5,7 +5,6 @@
 #include <millrace/engine/wakeups.hpp>
 
 #include <algorithm>
-#include <limits>
 
 namespace millrace::embedded {
 
@@ -149,7 +148,7 @@ void memory_state::relist_forgotten(queue_state& queue) {
   consider(queue.dead, settings.keep_dead);
   // Too many are to be forgotten at once.
   const std::uint64_t most = settings.keep_finished_count;
-  if (most != 0 && queue.finished.size() > most) first = std::numeric_limits<std::int64_t>::min();
+  if (most != 0 && queue.finished.size() > most) first = 0;
   if (first == queue.forget_listed) return;
   if (queue.forget_listed) forget_queues_.erase({*queue.forget_listed, queue.index});
   if (first) forget_queues_.emplace(*first, queue.index);

@@ -132,6 +132,7 @@ result<int> database::run_checkpoint(checkpoint how) {
       how == checkpoint::passive ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
   const int code = sqlite3_wal_checkpoint_v2(handle_, "main", kind, &in_log, &written_back);
   if (code != SQLITE_OK) return std::unexpected(to_error(handle_, code));
+  if (in_log == written_back) log_pages_ = 0;
   return in_log - written_back;
 }
 

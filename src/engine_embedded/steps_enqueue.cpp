@@ -21,7 +21,7 @@ group_writer::refused group_writer::check(const engine::enqueue_job& step, plan&
                        held_by.status == job_status::running;
     if (!makes) return queue->draining ? refuse_job(queue, 0) : std::nullopt;
   }
-  return refuse_job(queue, ++with.jobs_added[step.queue]);
+  return refuse_job(queue, with.alone ? 1 : ++with.jobs_added[step.queue]);
 }
 
 engine::outcome group_writer::apply(engine::enqueue_job& step, const plan&) {
@@ -81,9 +81,7 @@ engine::job_enqueued group_writer::make_job(queue_state& queue, engine::job_spec
   if (made.run_at <= now_) {
     memory_->place_queued(slot, now_);
     hint_available(queue);
-    if (hot_.has_room()) {
-      hot_.put(job.id, {.spec = made.spec, .created_at = now_, .level = level});
-    }
+    hot_.put(job.id, made);
   } else {
     memory_->place_waiting(slot, job_status::scheduled, made.run_at);
   }

@@ -54,8 +54,11 @@ std::optional<engine::leased_job> group_writer::start_run(queue_state& queue, jo
   live_job& job = memory_->jobs[slot];
   std::optional<engine::leased_job> out(std::in_place);
   engine::job& what = out->what;
-  if (std::unique_ptr<hot_jobs::entry> hot = hot_.take(job.id)) {
-    what.spec = std::move(hot->spec);
+  if (std::optional<hot_jobs::entry> hot = hot_.take(job.id)) {
+    what.spec.type = std::move(hot->type);
+    what.spec.data = std::move(hot->data);
+    what.spec.correlation_id = std::move(hot->correlation_id);
+    what.spec.max_attempts = job.max_attempts;
     what.created_at = hot->created_at;
     what.level = hot->level;
     what.id = {.tag = queue.tag, .stamp = job.id};

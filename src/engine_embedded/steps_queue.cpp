@@ -62,7 +62,7 @@ engine::outcome group_writer::apply(engine::delete_job& step, const plan&) {
     out.cancel_requested = job->cancel_requested;
   }
   forget(step.id.stamp);
-  changed_jobs_.push_back(step.id);
+  hint_changed(step.id.tag, step.id.stamp);
   return out;
 }
 
@@ -137,7 +137,7 @@ engine::outcome group_writer::apply(engine::purge_jobs& step, const plan& with) 
   queue_state& queue = *memory_->find_queue(step.queue);
   const std::vector<std::uint64_t> targets = purge_targets(queue, step, with);
   for (const std::uint64_t id : targets) {
-    changed_jobs_.push_back({.tag = queue.tag, .stamp = id});
+    hint_changed(queue.tag, id);
     forget(id);
   }
   return engine::jobs_purged{.count = targets.size()};

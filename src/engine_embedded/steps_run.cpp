@@ -98,6 +98,7 @@ void group_writer::end_job(job_slot slot, stored_job& stored, job_status status,
   what.spec.priority = job.priority;
   what.cancel_requested = job.cancel_requested;
   stored.ready.reset();
+  ++ended_;
   if (status == job_status::dead) stored.fingerprint = engine::error_fingerprint(what.error);
   to_write().write_state(stored);
   hint_changed(job);
@@ -131,6 +132,7 @@ engine::outcome group_writer::apply(engine::ack_job& step, const plan&) {
   to_write().insert_completed(job.id, job.attempts, held.token, stamps_.next(now_), held.started_at,
                               now_, step.result);
   leases_.end(job.id);
+  ++ended_;
   memory_->displace(slot);
   hint_permit(queue);
   hint_changed(job);

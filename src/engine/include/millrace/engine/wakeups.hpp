@@ -48,8 +48,11 @@ public:
   /// Wakes up to `count` of those who wait for the topic, longest waiting first. Who listens but is
   /// between two waits hears of it at its next one, and is not counted. Never blocks long.
   ///
-  /// Cost: one atomic load where nobody listens to anything.
+  /// Cost: one atomic load where nobody listens to a topic of this kind.
   void notify(const topic& what, std::size_t count = all);
+
+  /// Somebody listens to a topic of this kind: names of topics need not be made for nobody.
+  [[nodiscard]] bool heard(topic::kind what) const noexcept;
 
   /// One who listens. While it exists, hints for its topics are remembered, so that nothing between
   /// a look at the store and the wait is missed:
