@@ -17,6 +17,12 @@ target_link_libraries(millrace_asio PUBLIC Boost::headers Threads::Threads
                       PRIVATE $<BUILD_INTERFACE:millrace_flags>)
 set_target_properties(millrace_asio PROPERTIES EXPORT_NAME asio)
 add_library(millrace::asio ALIAS millrace_asio)
+# TLS over Asio, for those who speak it.
+add_library(millrace_asio_ssl STATIC ${CMAKE_CURRENT_LIST_DIR}/asio_ssl.cpp)
+target_link_libraries(millrace_asio_ssl PUBLIC millrace_asio OpenSSL::SSL OpenSSL::Crypto
+                      PRIVATE $<BUILD_INTERFACE:millrace_flags>)
+set_target_properties(millrace_asio_ssl PROPERTIES EXPORT_NAME asio_ssl)
+add_library(millrace::asio_ssl ALIAS millrace_asio_ssl)
 add_library(millrace_beast STATIC ${CMAKE_CURRENT_LIST_DIR}/beast.cpp)
 target_compile_definitions(millrace_beast PUBLIC BOOST_BEAST_SEPARATE_COMPILATION)
 target_link_libraries(millrace_beast PUBLIC millrace_asio PRIVATE $<BUILD_INTERFACE:millrace_flags>)

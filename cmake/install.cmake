@@ -5,7 +5,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 get_property(rooms GLOBAL PROPERTY MILLRACE_INSTALLED_ROOMS)
-install(TARGETS ${rooms} millrace_asio millrace_beast EXPORT millrace-targets
+install(TARGETS ${rooms} millrace_asio millrace_asio_ssl millrace_beast EXPORT millrace-targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 

@@ -27,7 +27,7 @@ std::string_view group_purpose(std::string_view group) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> purposes{{
       {"queue", "Look at queues, set them, pause and empty them."},
       {"dlq", "Look at dead letters: the jobs that have failed for good."},
-      {"cron", "Make and look at recurring jobs."},
+      {"cron", "Make, look at and pause recurring jobs."},
   }};
   for (const auto& [name, purpose] : purposes) {
     if (name == group) return purpose;

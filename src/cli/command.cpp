@@ -59,11 +59,17 @@ void invocation::add(std::string_view name, std::string value) {
 }
 
 std::vector<option> with_server_options(std::vector<option> own) {
-  own.push_back({.name = "--url",
-                 .value = "URL",
-                 .purpose =
-                     "the server: http://HOST:PORT or unix:PATH (default: MILLRACE_URL, else "
-                     "the socket in ./.millrace, else http://127.0.0.1:7070)"});
+  own.push_back(
+      {.name = "--url",
+       .value = "URL",
+       .purpose =
+           "the server: http://HOST:PORT, https://HOST or unix:PATH (default: MILLRACE_URL, else "
+           "the socket in ./.millrace, else http://127.0.0.1:7070)"});
+  own.push_back({.name = "--ca-file",
+                 .value = "FILE",
+                 .purpose = "with https: the certificate authorities to trust, in PEM (default: "
+                            "MILLRACE_CA_FILE, else the system's)",
+                 .kind = value_kind::file});
   return own;
 }
 

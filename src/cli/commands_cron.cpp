@@ -98,7 +98,7 @@ exit_code add(context& with) {
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "cron add", server.error());
   const auto answer = (*server)->put(cron_target(with), std::move(body).finish());
-  if (!answer) return report(with, answer.error());
+  if (!answer) return report_refusal(with, "cron add", answer.error());
   if (with.in.has("--json")) {
     with.around.out << answer->body << '\n';
     return exit_code::done;
@@ -108,6 +108,22 @@ exit_code add(context& with) {
   print_entry(with, *entry);
   return exit_code::done;
 }
+
+exit_code post_verb(context& with, std::string_view verb, std::string_view done) {
+  auto server = server_call::open(with);
+  if (!server) return report_usage(with, fmt::format("cron {}", verb), server.error());
+  const auto answer = (*server)->post(fmt::format("{}:{}", cron_target(with), verb));
+  if (!answer) return report(with, answer.error());
+  const auto entry = body_of(*answer);
+  if (!entry) return report(with, entry.error());
+  std::string line = fmt::format("{} {}", printable(with.in.required("NAME")), done);
+  if (member(*entry, "next_at") != nullptr) line += ", next " + when(with, *entry, "next_at");
+  with.around.out << line << '\n';
+  return exit_code::done;
+}
+
+exit_code pause(context& with) { return post_verb(with, "pause", "is paused"); }
+exit_code resume(context& with) { return post_verb(with, "resume", "is on"); }
 
 exit_code remove(context& with) {
   auto server = server_call::open(with);
@@ -136,6 +152,10 @@ std::vector<option> add_options() {
   for (const option& one : job_options()) {
     // Recurring jobs take it from their queue.
     if (one.name != "--durability") options.push_back(one);
+  }
+  for (const option& one : enqueue_options()) {
+    // When they run, the schedule says.
+    if (one.name != "--at") options.push_back(one);
   }
   return with_reading_options(std::move(options));
 }
@@ -173,6 +193,18 @@ std::vector<command> cron_commands() {
            {"millrace cron add nightly '0 3 * * *' report --time-zone Europe/Rome",
             "millrace cron add pulse '@every 90s' health '{\"deep\":false}' --overlap skip"},
        .run = add},
+      {.name = "cron pause",
+       .purpose = "Do not fire a recurring job until it is resumed.",
+       .arguments = {name_argument},
+       .options = with_server_options({}),
+       .examples = {"millrace cron pause nightly"},
+       .run = pause},
+      {.name = "cron resume",
+       .purpose = "Fire a paused recurring job again, from its next time on.",
+       .arguments = {name_argument},
+       .options = with_server_options({}),
+       .examples = {"millrace cron resume nightly"},
+       .run = resume},
       {.name = "cron rm",
        .purpose = "Remove a recurring job; jobs it has made stay.",
        .arguments = {name_argument},

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <ostream>
 #include <utility>
 
@@ -86,8 +87,16 @@ exit_code show_stats(context& with) {
 }
 
 exit_code list(context& with) {
-  if (!with.in.has("QUEUE")) return show_stats(with);
-  const auto target = listing_target(with, dead_target(with));
+  auto query = filter_query(with);
+  if (!query) return report_usage(with, "dlq ls", query.error());
+  if (!with.in.has("QUEUE")) {
+    if (query->empty()) return show_stats(with);
+    return report_usage(
+        with, "dlq ls",
+        invalid("QUEUE", "is missing: a filter goes with the queue whose letters it picks")
+            .error());
+  }
+  const auto target = listing_target(with, dead_target(with), std::move(*query));
   if (!target) return report_usage(with, "dlq ls", target.error());
   return show_answer(with, "dlq ls", *target,
                      [&with](const json::value& body) { print_dead(with, body); });
@@ -153,19 +162,15 @@ result<std::string> selection(const context& with) {
   if (with.in.has("--label")) {
     json_writer labels;
     for (const std::string& one : with.in.texts("--label")) {
-      const std::size_t equals = one.find('=');
-      if (equals == std::string::npos || equals == 0) {
-        return invalid("--label", fmt::format("'{}' is no label: write key=value", one));
-      }
-      labels.text(one.substr(0, equals), one.substr(equals + 1));
+      const auto label = parse_label(one);
+      if (!label) return std::unexpected(label.error());
+      labels.text(label->first, label->second);
     }
     filter.raw("labels", std::move(labels).finish());
   }
   const auto ids = with.in.texts("WHICH");
   if (std::ranges::any_of(ids, is_index)) {
-    return invalid("WHICH",
-                   "an index moves when others are requeued: name several, and a dry run, "
-                   "by their ids");
+    return invalid("WHICH", "an index moves when others are requeued: name several by their ids");
   }
   const int ways =
       (ids.empty() ? 0 : 1) + (filter.empty() ? 0 : 1) + (with.in.has("--all") ? 1 : 0);
@@ -195,13 +200,19 @@ exit_code print_requeued(const context& with, const client::response& answer) {
   const auto body = body_of(answer);
   if (!body) return report(with, body.error());
   if (member(*body, "id") != nullptr) {
-    with.around.out << fmt::format("{} is back in the queue\n", text_at(*body, "id"));
+    with.around.out << fmt::format(
+        "{} {}\n", text_at(*body, "id"),
+        with.in.has("--dry-run") ? "would be requeued" : "is back in the queue");
     return exit_code::done;
   }
   exit_code code = exit_code::done;
-  for (const json::value& one : items_at(*body, "jobs")) {
-    if (member(one, "error") == nullptr) continue;
-    with.around.err << fmt::format("millrace: {}\n", printable(text_at(one, "error.detail")));
+  // The answer has one entry for each id, in order.
+  const auto ids = with.in.texts("WHICH");
+  const json::array& jobs = items_at(*body, "jobs");
+  for (std::size_t i = 0; i < std::min(ids.size(), jobs.size()); ++i) {
+    if (member(jobs[i], "error") == nullptr) continue;
+    with.around.err << fmt::format("millrace: {}: {}\n", printable(ids[i]),
+                                   printable(text_at(jobs[i], "error.detail")));
     code = exit_code::failed;
   }
   if (with.in.has("--dry-run")) {
@@ -212,11 +223,24 @@ exit_code print_requeued(const context& with, const client::response& answer) {
   return code;
 }
 
+/// An option that picks dead letters in another way.
+std::optional<std::string_view> given_beside(const context& with) {
+  for (const std::string_view flag : {"--all", "--type", "--label", "--error"}) {
+    if (with.in.has(flag)) return flag;
+  }
+  return std::nullopt;
+}
+
 exit_code requeue(context& with) {
   const auto which = with.in.texts("WHICH");
   std::string target = dead_target(with) + ":requeue";
   std::string body;
-  if (which.size() == 1 && is_index(which.front()) && !with.in.has("--dry-run")) {
+  if (which.size() == 1 && is_index(which.front())) {
+    if (const auto other = given_beside(with)) {
+      return report_usage(
+          with, "dlq requeue",
+          invalid(std::string{*other}, "does not go together with an index").error());
+    }
     target = fmt::format("{}/requeue/{}", dead_target(with), which.front());
   } else {
     auto selected = selection(with);
@@ -254,12 +278,18 @@ exit_code purge(context& with) {
 std::vector<command> dead_letter_commands() {
   argument optional_queue = queue_argument;
   optional_queue.required = false;
+  std::vector<option> filters = job_filter_options();
+  filters.push_back(error_filter_option());
+  std::vector<option> selectors{{.name = "--all", .purpose = "all of the queue"}};
+  selectors.insert(selectors.end(), filters.begin(), filters.end());
+  selectors.push_back({.name = "--dry-run", .purpose = "only say which, or how many"});
   return {
       {.name = "dlq ls",
        .purpose = "List the dead letters of a queue, the oldest first; of all queues, how many.",
        .arguments = {optional_queue},
-       .options = with_listing_options({}),
-       .examples = {"millrace dlq ls", "millrace dlq ls mail --limit 20"},
+       .options = with_listing_options(filters),
+       .examples = {"millrace dlq ls", "millrace dlq ls mail --limit 20",
+                    "millrace dlq ls mail --type welcome --label team=ops"},
        .run = list},
       {.name = "dlq show",
        .purpose = "Show one dead letter: its data, its attempts, why it failed.",
@@ -275,17 +305,7 @@ std::vector<command> dead_letter_commands() {
                       .purpose = "an index of `dlq ls`, or ids",
                       .required = false,
                       .repeated = true}},
-       .options = with_reading_options(
-           {{.name = "--all", .purpose = "all of the queue"},
-            {.name = "--type", .value = "T", .purpose = "those of this type"},
-            {.name = "--label",
-             .value = "K=V",
-             .purpose = "those with this label",
-             .repeated = true},
-            {.name = "--error",
-             .value = "FINGERPRINT",
-             .purpose = "those with this error, as `dlq stats --json` shows its fingerprint"},
-            {.name = "--dry-run", .purpose = "only say how many"}}),
+       .options = with_reading_options(std::move(selectors)),
        .examples = {"millrace dlq requeue mail 0", "millrace dlq requeue mail --all --dry-run",
                     "millrace dlq requeue mail --type welcome"},
        .run = requeue},

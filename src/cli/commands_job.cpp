@@ -27,7 +27,7 @@ exit_code enqueue(context& with) {
     what.headers.push_back({"Idempotency-Key", std::move(*key)});
   }
   const auto answer = (*server)->call(std::move(what));
-  if (!answer) return report(with, answer.error());
+  if (!answer) return report_refusal(with, "enqueue", answer.error());
   const auto job = body_of(*answer);
   if (!job) return report(with, job.error());
   const std::string id = text_at(*job, "id");

@@ -128,22 +128,10 @@ void print_jobs(const context& with, const json::value& body) {
 }
 
 exit_code list_jobs(context& with) {
-  std::vector<std::string> query;
-  if (const auto status = with.in.text("--status")) query.push_back("status=" + *status);
-  if (const auto type = with.in.text("--type")) {
-    query.push_back("type=" + client::encode_segment(*type));
-  }
-  for (const std::string& label : with.in.texts("--label")) {
-    const std::size_t equals = label.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return report_usage(
-          with, "queue jobs",
-          invalid("--label", fmt::format("'{}' is no label: write key=value", label)).error());
-    }
-    query.push_back(fmt::format("label.{}={}", client::encode_segment(label.substr(0, equals)),
-                                client::encode_segment(label.substr(equals + 1))));
-  }
-  const auto target = listing_target(with, queue_target(with) + "/jobs", std::move(query));
+  auto query = filter_query(with);
+  if (!query) return report_usage(with, "queue jobs", query.error());
+  if (const auto status = with.in.text("--status")) query->push_back("status=" + *status);
+  const auto target = listing_target(with, queue_target(with) + "/jobs", std::move(*query));
   if (!target) return report_usage(with, "queue jobs", target.error());
   return show_answer(with, "queue jobs", *target,
                      [&with](const json::value& body) { print_jobs(with, body); });
@@ -184,6 +172,17 @@ exit_code purge(context& with) {
   return exit_code::done;
 }
 
+std::vector<option> jobs_options() {
+  std::vector<option> options{
+      {.name = "--status",
+       .value = "STATUS",
+       .purpose = "only those that are queued (or pending), scheduled, running, retrying, "
+                  "completed, dead (or failed), or cancelled",
+       .choices = "queued pending scheduled running retrying completed dead failed cancelled"}};
+  for (const option& one : job_filter_options()) options.push_back(one);
+  return options;
+}
+
 const argument queue_argument{.name = "QUEUE", .purpose = "its name", .kind = value_kind::queue};
 
 }  // namespace
@@ -204,17 +203,7 @@ std::vector<command> queue_commands() {
       {.name = "queue jobs",
        .purpose = "List the jobs of a queue, the newest first.",
        .arguments = {queue_argument},
-       .options = with_listing_options(
-           {{.name = "--status",
-             .value = "STATUS",
-             .purpose = "only those that are queued, scheduled, running, retrying, completed, dead "
-                        "or cancelled",
-             .choices = "queued scheduled running retrying completed dead cancelled"},
-            {.name = "--type", .value = "T", .purpose = "only those of this type"},
-            {.name = "--label",
-             .value = "K=V",
-             .purpose = "only those with this label",
-             .repeated = true}}),
+       .options = with_listing_options(jobs_options()),
        .examples = {"millrace queue jobs mail --status retrying",
                     "millrace queue jobs mail --label team=ops --limit 10"},
        .run = list_jobs},

@@ -80,6 +80,28 @@ TEST_F(Commands, MistakesEndWithTwoAndNameTheOption) {
   EXPECT_TRUE(holds(err(), "--url")) << err();
 }
 
+// What the server or another room refuses is told by the option that was typed.
+TEST_F(Commands, RefusalsNameTheOption) {
+  const std::pair<words, std::string_view> cases[] = {
+      {{"enqueue", "mail", "--backoff-base", "31d"}, "--backoff-base: backoff.base must be "},
+      {{"enqueue", "mail", "--timeout", "31d"}, "--timeout: timeout must be "},
+      {{"enqueue", "mail", "--lease", "10ms"}, "--lease: lease must be "},
+      {{"enqueue", "mail", "--type", std::string(129, 'x')}, "--type: type has 129 bytes"},
+      {{"queue", "set", "mail", "--keep-dead", "4000d"}, "--keep-dead: keep_dead must be "},
+      {{"cron", "add", "c", "@daily", "mail", "--timeout", "31d"},
+       "--timeout: job.timeout must be "},
+      {{"cron", "add", "c", "@daily", "mail", "--time-zone", "Mars"}, "--time-zone: unknown "},
+      {{"worker", "--queue", "mail", "--exec", "/bin/true", "--soft-limit", "2h"},
+       "--soft-limit: the soft limit is beyond "},
+      {{"worker", "--queue", "mail", "--exec", "/bin/true", "--lease", "10ms"},
+       "--lease: lease has to be "},
+  };
+  for (const auto& [args, told] : cases) {
+    EXPECT_EQ(run(args), exit_code::usage) << told;
+    EXPECT_TRUE(err().starts_with("millrace: " + std::string{told})) << err();
+  }
+}
+
 TEST_F(Commands, WhatIsNotThereEndsWithThree) {
   for (const words& args :
        {words{"job", "mail~00000000001"}, words{"job", "no-id"}, words{"queue", "show", "never"},
@@ -203,6 +225,7 @@ TEST_F(Commands, DeadLettersAreShownRequeuedAndPurged) {
   EXPECT_EQ(run({"dlq", "requeue", "mail", id}), exit_code::done) << err();
   EXPECT_EQ(out(), "1 requeued\n");
   EXPECT_EQ(run({"dlq", "requeue", "mail", id}), exit_code::failed);
+  EXPECT_TRUE(err().starts_with("millrace: " + id + ": ")) << err();
   server_.kill_one("mail", "again");
   EXPECT_EQ(run({"dlq", "requeue", "mail", "0"}), exit_code::done) << err();
   EXPECT_EQ(out(), id + " is back in the queue\n");
@@ -213,13 +236,16 @@ TEST_F(Commands, DeadLettersAreShownRequeuedAndPurged) {
 
 TEST_F(Commands, RecurringJobsAreMadeShownAndRemoved) {
   ASSERT_EQ(run({"cron", "add", "nightly", "0 3 * * *", "report", R"({"deep":true})", "--time-zone",
-                 "Europe/Rome", "--overlap", "skip", "--priority", "7"}),
+                 "Europe/Rome", "--overlap", "skip", "--priority", "7", "--unique", "k",
+                 "--correlation-id", "nightly-report"}),
             exit_code::done)
       << err();
   EXPECT_TRUE(holds(out(), "0 3 * * * (Europe/Rome)")) << out();
   ASSERT_EQ(run({"cron", "show", "nightly", "--json"}), exit_code::done);
   EXPECT_EQ(text_at(printed(), "overlap"), "skip");
   EXPECT_EQ(count_at(printed(), "job.priority"), 7U);
+  EXPECT_EQ(text_at(printed(), "job.unique.key"), "k");
+  EXPECT_EQ(text_at(printed(), "job.correlation_id"), "nightly-report");
   EXPECT_TRUE(flag_at(printed(), "job.data.deep"));
   EXPECT_EQ(run({"cron", "ls"}), exit_code::done);
   EXPECT_TRUE(holds(out(), "nightly")) << out();
@@ -291,6 +317,113 @@ TEST_F(Commands, ColoursAreForTerminalsWithoutNoColor) {
   EXPECT_TRUE(coloured());
   server_.world.variables["NO_COLOR"] = "1";
   EXPECT_FALSE(coloured());
+}
+
+TEST_F(Commands, QueueJobsTakesTheOlderWordsOfAStatus) {
+  const std::string dead = enqueue({"mail"});
+  server_.kill_one("mail", "broken");
+  enqueue({"mail"});
+  ASSERT_EQ(run({"queue", "jobs", "mail", "--status", "failed", "--json"}), exit_code::done)
+      << err();
+  ASSERT_EQ(items_at(printed(), "jobs").size(), 1U) << out();
+  EXPECT_EQ(text_at(items_at(printed(), "jobs")[0], "id"), dead);
+  EXPECT_EQ(run({"queue", "jobs", "mail", "--status", "pending"}), exit_code::done) << err();
+  EXPECT_EQ(run({"queue", "jobs", "mail", "--status", "lost"}), exit_code::usage);
+  EXPECT_TRUE(holds(err(), "pending")) << err();
+}
+
+TEST_F(Commands, QueueSetKeepsWhatItDoesNotNameOfTheBackoff) {
+  ASSERT_EQ(run({"queue", "set", "mail", "--backoff", "fixed", "--backoff-base", "5s"}),
+            exit_code::done);
+  ASSERT_EQ(run({"queue", "set", "mail", "--backoff-max", "9s", "--keep-dead", "0"}),
+            exit_code::done)
+      << err();
+  EXPECT_TRUE(holds(out(), "fixed, from 5s up to 9s")) << out();
+  EXPECT_TRUE(holds(out(), "keep dead            no bound")) << out();
+  EXPECT_EQ(run({"queue", "set", "mail", "--backoff", "default", "--backoff-max", "9s"}),
+            exit_code::usage);
+  EXPECT_TRUE(holds(err(), "--backoff")) << err();
+}
+
+TEST_F(Commands, DeadLettersAreListedByTypeLabelAndError) {
+  const std::string welcome = enqueue({"mail", "--type", "welcome", "--label", "team=ops"});
+  server_.kill_one("mail", "no such address 17");
+  enqueue({"mail", "--type", "bill"});
+  server_.kill_one("mail", "smtp is down");
+  for (const words& filter : {words{"--type", "welcome"}, words{"--label", "team=ops"},
+                              words{"--error", "no such address #"}}) {
+    words args{"dlq", "ls", "mail", "--json"};
+    args.insert(args.end(), filter.begin(), filter.end());
+    ASSERT_EQ(run(args), exit_code::done) << err();
+    ASSERT_EQ(items_at(printed(), "items").size(), 1U) << filter[0] << out();
+    EXPECT_EQ(text_at(items_at(printed(), "items")[0], "id"), welcome);
+  }
+  EXPECT_EQ(run({"dlq", "ls", "mail", "--label", "ops"}), exit_code::usage);
+  EXPECT_EQ(run({"dlq", "ls", "--type", "bill"}), exit_code::usage);
+  EXPECT_TRUE(holds(err(), "QUEUE")) << err();
+}
+
+TEST_F(Commands, ARequeueByIndexCanBeTriedOut) {
+  const std::string id = enqueue({"mail"});
+  server_.kill_one("mail", "broken");
+  EXPECT_EQ(run({"dlq", "requeue", "mail", "0", "--dry-run"}), exit_code::done) << err();
+  EXPECT_EQ(out(), id + " would be requeued\n");
+  EXPECT_EQ(run({"dlq", "requeue", "mail", "0", "--all"}), exit_code::usage);
+  EXPECT_TRUE(holds(err(), "--all")) << err();
+  EXPECT_EQ(run({"dlq", "requeue", "mail", "0", "1"}), exit_code::usage);
+  EXPECT_TRUE(holds(err(), "by their ids")) << err();
+  EXPECT_EQ(run({"dlq", "show", "mail", "0"}), exit_code::done) << err();
+}
+
+TEST_F(Commands, RecurringJobsArePausedAndResumed) {
+  ASSERT_EQ(run({"cron", "add", "nightly", "@hourly", "report"}), exit_code::done) << err();
+  EXPECT_EQ(run({"cron", "pause", "nightly"}), exit_code::done) << err();
+  EXPECT_EQ(out(), "nightly is paused\n");
+  EXPECT_EQ(run({"cron", "show", "nightly"}), exit_code::done);
+  EXPECT_TRUE(holds(out(), "state        paused")) << out();
+  EXPECT_FALSE(holds(out(), "\nnext")) << out();
+  EXPECT_EQ(run({"cron", "resume", "nightly"}), exit_code::done) << err();
+  EXPECT_TRUE(out().starts_with("nightly is on, next ")) << out();
+  EXPECT_EQ(run({"cron", "pause", "never"}), exit_code::not_found);
+}
+
+TEST_F(Commands, AWorkerNamesTheVariableOfABadSecretAndTheFileOfAuthorities) {
+  server_.world.variables["MILLRACE_WEBHOOK_SECRET"] = "short";
+  EXPECT_EQ(run({"worker", "--queue", "mail", "--http", "http://127.0.0.1:9/"}), exit_code::usage);
+  EXPECT_TRUE(err().starts_with("millrace: MILLRACE_WEBHOOK_SECRET: the webhook secret ")) << err();
+  server_.world.variables.erase("MILLRACE_WEBHOOK_SECRET");
+  EXPECT_EQ(run({"worker", "--queue", "mail", "--http", "https://127.0.0.1:9/", "--ca-file",
+                 "/dev/null"}),
+            exit_code::usage);
+  EXPECT_TRUE(err().starts_with("millrace: --ca-file: '/dev/null' holds no ")) << err();
+}
+
+// The engine speaks of its own file; who restores has named another.
+TEST_F(Commands, RestoreNamesTheFileAndSaysWhatABackupIs) {
+  server_.world.engine.restore = [](const auto&, const auto&) -> result<void> {
+    return fail(errc::corrupted, "database_corrupt", "millrace.db is damaged");
+  };
+  EXPECT_EQ(run({"restore", "/etc/passwd"}), exit_code::failed);
+  EXPECT_TRUE(err().starts_with("millrace: FILE: '/etc/passwd' is no backup")) << err();
+  EXPECT_TRUE(holds(err(), "`millrace backup`")) << err();
+  EXPECT_FALSE(holds(err(), "millrace.db")) << err();
+  EXPECT_EQ(run({"restore", "/no/such/file"}), exit_code::not_found);
+  EXPECT_TRUE(err().starts_with("millrace: FILE: '/no/such/file' does not exist")) << err();
+  EXPECT_EQ(run({"restore", "/tmp"}), exit_code::usage);
+  EXPECT_TRUE(holds(err(), "'/tmp' is no regular file")) << err();
+  server_.world.engine.restore = [](const auto&, const auto&) -> result<void> {
+    return fail(errc::conflict, "target_exists", "x is not empty");
+  };
+  EXPECT_EQ(run({"restore", "/etc/passwd", "--data", "x"}), exit_code::failed);
+  EXPECT_TRUE(err().starts_with("millrace: --data: x is not empty")) << err();
+}
+
+TEST_F(Commands, BackupNamesTheFileItCannotWrite) {
+  EXPECT_EQ(run({"backup", "/etc/passwd"}), exit_code::usage);
+  EXPECT_TRUE(err().starts_with("millrace: FILE: '/etc/passwd' is there already")) << err();
+  EXPECT_EQ(run({"backup", "/no/such/directory/x"}), exit_code::usage);
+  EXPECT_TRUE(err().starts_with("millrace: FILE: '/no/such/directory/x' is in no directory"))
+      << err();
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <millrace/base/names.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/queue/limits.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -42,6 +43,16 @@ result<void> put(To& into, result<From> from) {
   return {};
 }
 
+std::uint32_t& default_attempts(serve_settings& of) {
+  auto& attempts = of.engine.defaults.max_attempts;
+  return attempts ? *attempts : attempts.emplace();
+}
+
+backoff_spec& default_backoff(serve_settings& of) {
+  auto& backoff = of.engine.defaults.backoff;
+  return backoff ? *backoff : backoff.emplace();
+}
+
 result<void> put_log_format(const config_value& from, serve_settings& into) {
   const auto word = from.as_choice({"text", "json"});
   if (!word) return std::unexpected(word.error());
@@ -75,10 +86,6 @@ result<void> put_word(Enum& into, const config_value& from,
   if (!text) return std::unexpected(text.error());
   return put(into, parse(*text, from.place()));
 }
-
-// The bounds of backoff and of retention are those of the queue's own settings.
-constexpr hours longest_backoff{24 * 30};
-constexpr hours longest_retention{24 * 366 * 10};
 
 constexpr std::array settings{
     setting{"listen", "MILLRACE_LISTEN", "--listen", put_listen},
@@ -128,43 +135,44 @@ constexpr std::array settings{
             }},
     setting{"jobs.max_attempts", "MILLRACE_JOBS_MAX_ATTEMPTS", "",
             [](const config_value& from, serve_settings& into) {
-              return put(into.defaults.max_attempts, from.as_integer(1, engine::attempts_max));
+              return put(default_attempts(into), from.as_integer(1, engine::attempts_max));
             }},
     setting{"jobs.backoff_strategy", "MILLRACE_JOBS_BACKOFF_STRATEGY", "",
             [](const config_value& from, serve_settings& into) {
-              return put_word(into.defaults.backoff.strategy, from, parse_strategy);
+              return put_word(default_backoff(into).strategy, from, parse_strategy);
             }},
     setting{"jobs.backoff_base", "MILLRACE_JOBS_BACKOFF_BASE", "",
             [](const config_value& from, serve_settings& into) {
-              auto span = from.as_span(duration{0}, longest_backoff);
+              auto span = from.as_span(duration{0}, engine::backoff_max);
               if (!span) return result<void>{std::unexpected(std::move(span.error()))};
-              into.defaults.backoff.base = std::chrono::ceil<milliseconds>(*span);
+              default_backoff(into).base = std::chrono::ceil<milliseconds>(*span);
               return result<void>{};
             }},
     setting{"jobs.backoff_max", "MILLRACE_JOBS_BACKOFF_MAX", "",
             [](const config_value& from, serve_settings& into) {
-              auto span = from.as_span(milliseconds{1}, longest_backoff);
+              auto span = from.as_span(duration{0}, engine::backoff_max);
               if (!span) return result<void>{std::unexpected(std::move(span.error()))};
-              into.defaults.backoff.max = std::chrono::ceil<milliseconds>(*span);
+              default_backoff(into).max = std::chrono::ceil<milliseconds>(*span);
               return result<void>{};
             }},
     setting{"jobs.backoff_jitter", "MILLRACE_JOBS_BACKOFF_JITTER", "",
             [](const config_value& from, serve_settings& into) {
-              return put_word(into.defaults.backoff.jitter, from, parse_jitter);
+              return put_word(default_backoff(into).jitter, from, parse_jitter);
             }},
     setting{"jobs.keep_finished", "MILLRACE_JOBS_KEEP_FINISHED", "",
             [](const config_value& from, serve_settings& into) {
-              return put(into.defaults.queue.keep_finished,
-                         from.as_span(duration{0}, longest_retention));
+              return put(into.engine.defaults.keep_finished,
+                         from.as_span(duration{0}, engine::keep_max));
             }},
     setting{"jobs.keep_dead", "MILLRACE_JOBS_KEEP_DEAD", "",
             [](const config_value& from, serve_settings& into) {
-              return put(into.defaults.queue.keep_dead,
-                         from.as_span(seconds{1}, longest_retention));
+              return put(into.engine.defaults.keep_dead,
+                         from.as_span(duration{0}, engine::keep_max));
             }},
     setting{"jobs.depth_max", "MILLRACE_JOBS_DEPTH_MAX", "",
             [](const config_value& from, serve_settings& into) {
-              return put(into.defaults.queue.depth_max, from.as_integer(1, 1'000'000'000'000));
+              return put(into.engine.defaults.depth_max,
+                         from.as_integer(0, static_cast<std::int64_t>(queue_count_max)));
             }},
     // Names of other backends, in the environment only.
     setting{"", "MAX_RETRY_ATTEMPTS", "",
@@ -172,27 +180,28 @@ constexpr std::array settings{
               // Retries come after a first run.
               auto retries = from.as_integer(0, engine::attempts_max - 1);
               if (retries) *retries += 1;
-              return put(into.defaults.max_attempts, std::move(retries));
+              return put(default_attempts(into), std::move(retries));
             }},
     setting{"", "RETRY_BACKOFF_BASE_SECONDS", "",
             [](const config_value& from, serve_settings& into) {
-              auto base = from.as_integer(0, seconds{longest_backoff}.count());
+              auto base = from.as_integer(0, seconds{engine::backoff_max}.count());
               if (!base) return result<void>{std::unexpected(std::move(base.error()))};
-              into.defaults.backoff.base = seconds{*base};
+              default_backoff(into).base = seconds{*base};
               return result<void>{};
             }},
     setting{"", "DLQ_RETENTION_DAYS", "",
             [](const config_value& from, serve_settings& into) {
-              auto days = from.as_integer(1, 3660);
+              auto days = from.as_integer(1, engine::keep_max / hours{24});
               if (!days) return result<void>{std::unexpected(std::move(days.error()))};
-              into.defaults.queue.keep_dead = hours{24 * *days};
+              into.engine.defaults.keep_dead = hours{24 * *days};
               return result<void>{};
             }},
 };
 
 /// Variables of ours that are no settings of a server.
-constexpr std::array<std::string_view, 4> other_variables{
-    "MILLRACE_URL", "MILLRACE_KEY", "MILLRACE_CONFIG", "MILLRACE_WEBHOOK_SECRET"};
+constexpr std::array<std::string_view, 5> other_variables{"MILLRACE_URL", "MILLRACE_KEY",
+                                                          "MILLRACE_CA_FILE", "MILLRACE_CONFIG",
+                                                          "MILLRACE_WEBHOOK_SECRET"};
 
 std::unexpected<error> unknown_key(const file_entry& entry) {
   const std::string typed = fmt::format("{}", fmt::join(entry.path, "."));

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "command.hpp"
-#include "configured_store.hpp"
 
 #include <millrace/engine/job.hpp>
 #include <millrace/observe/logging.hpp>
@@ -35,8 +34,6 @@ struct serve_settings {
   std::size_t connections_max{20'000};
   std::size_t body_bytes_max{std::size_t{32} << 20U};
   engine_settings engine;
-  /// `jobs.*`.
-  store_defaults defaults;
   std::map<std::string, queue_changes> queues;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;

@@ -2,12 +2,18 @@
 
 #include "captured.hpp"
 
+#include <millrace/queue/queue.hpp>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace millrace::cli {
 namespace {
@@ -54,8 +60,7 @@ TEST_F(LoadSettings, NeedsNeitherFileNorVariable) {
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->listen, std::vector<std::string>{"127.0.0.1:7070"});
   EXPECT_EQ(loaded->data, ".millrace");
-  EXPECT_EQ(loaded->defaults.max_attempts, 4U);
-  EXPECT_EQ(loaded->defaults.backoff, backoff_spec{});
+  EXPECT_EQ(loaded->engine.defaults, engine::queue_settings{});
   EXPECT_TRUE(loaded->warnings.empty());
 }
 
@@ -88,11 +93,11 @@ body = 1048576
   ASSERT_TRUE(loaded) << loaded.error().field << loaded.error().detail;
   EXPECT_EQ(loaded->listen, (std::vector<std::string>{"127.0.0.1:1", "[::1]:2"}));
   EXPECT_EQ(loaded->host_names, std::vector<std::string>{"queue.internal"});
-  EXPECT_EQ(loaded->defaults.max_attempts, 7U);
-  EXPECT_EQ(loaded->defaults.backoff.base, 500ms);
-  EXPECT_EQ(loaded->defaults.backoff.max, 90s);
-  EXPECT_EQ(loaded->defaults.backoff.strategy, backoff_strategy::linear);
-  EXPECT_EQ(loaded->defaults.queue.keep_dead, duration{24h * 30});
+  EXPECT_EQ(loaded->engine.defaults.max_attempts, 7U);
+  EXPECT_EQ(loaded->engine.defaults.backoff->base, 500ms);
+  EXPECT_EQ(loaded->engine.defaults.backoff->max, 90s);
+  EXPECT_EQ(loaded->engine.defaults.backoff->strategy, backoff_strategy::linear);
+  EXPECT_EQ(loaded->engine.defaults.keep_dead, duration{24h * 30});
   EXPECT_EQ(loaded->engine.hot_jobs_bytes, 16U << 20U);
   EXPECT_EQ(loaded->engine.async_window, 250ms);
   EXPECT_EQ(loaded->body_bytes_max, 1048576U);
@@ -104,15 +109,15 @@ TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
                       {"REDIS_URL", "redis://ignored"}, {"CACHE_DEFAULT_TTL", "300"}};
   const auto loaded = load("");
   ASSERT_TRUE(loaded) << loaded.error().detail;
-  EXPECT_EQ(loaded->defaults.max_attempts, 4U);
-  EXPECT_EQ(loaded->defaults.backoff.base, 5s);
-  EXPECT_EQ(loaded->defaults.queue.keep_dead, duration{48h});
+  EXPECT_EQ(loaded->engine.defaults.max_attempts, 4U);
+  EXPECT_EQ(loaded->engine.defaults.backoff->base, 5s);
+  EXPECT_EQ(loaded->engine.defaults.keep_dead, duration{48h});
   EXPECT_EQ(loaded->server_id, "left");
 }
 
 TEST_F(LoadSettings, CountsItsOwnNamesBeforeThoseOfOthers) {
   world_.variables = {{"MAX_RETRY_ATTEMPTS", "9"}, {"MILLRACE_JOBS_MAX_ATTEMPTS", "2"}};
-  EXPECT_EQ(load("")->defaults.max_attempts, 2U);
+  EXPECT_EQ(load("")->engine.defaults.max_attempts, 2U);
 }
 
 TEST_F(LoadSettings, TakesAnEmptyVariableAsUnset) {
@@ -194,6 +199,33 @@ max_attempts = 2
   EXPECT_EQ(settings.group_concurrency, 3U);
   EXPECT_EQ(settings.backoff->base, 5s);
   EXPECT_EQ(settings.level, engine::durability::async);
+}
+
+// The same bounds as over HTTP, so that what one takes the other does not refuse.
+TEST_F(LoadSettings, TakesTheEdgesOfEverySettingOfAQueue) {
+  const std::pair<std::string_view, std::array<std::string_view, 4>> edges[] = {
+      {"concurrency", {"0", "1000000", "-1", "1000001"}},
+      {"group_concurrency", {"0", "1000000", "-1", "1000001"}},
+      {"depth_max", {"0", "1000000000000", "-1", "1000000000001"}},
+      {"keep_finished_count", {"0", "1000000000000", "-1", "1000000000001"}},
+      {"keep_finished", {"0", "316224000", "-1", "316224001"}},
+      {"keep_dead", {"0", "316224000", "-1", "316224001"}},
+      {"max_attempts", {"1", "1000", "0", "1001"}},
+      {"backoff_base", {"0", "2592000", "-1", "2592001"}},
+      {"backoff_max", {"0", "2592000", "-1", "2592001"}},
+      {"priority_step_on_failure", {"-9", "9", "-10", "10"}},
+  };
+  for (const auto& [key, values] : edges) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto loaded = load(fmt::format("[queues.mail]\n{} = {}\n", key, values[i]));
+      EXPECT_EQ(loaded.has_value(), i < 2) << key << " = " << values[i];
+      if (!loaded) continue;
+      engine::queue_settings settings;
+      for (const auto& change : loaded->queues.at("mail")) change(settings);
+      EXPECT_TRUE(check(settings)) << key << " = " << values[i];
+    }
+  }
+  EXPECT_EQ(load("[jobs]\nkeep_dead = 0\ndepth_max = 0\n")->engine.defaults.depth_max, 0U);
 }
 
 TEST_F(LoadSettings, ChecksQueues) {

@@ -1,6 +1,7 @@
 #include "job_request.hpp"
 
 #include "json_writer.hpp"
+#include "listing.hpp"
 #include "people.hpp"
 
 #include <millrace/base/json.hpp>
@@ -43,11 +44,9 @@ result<std::string> read_data(const context& with, std::string_view argument_nam
 result<std::string> labels_json(const std::vector<std::string>& labels) {
   json_writer object;
   for (const std::string& one : labels) {
-    const std::size_t equals = one.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return invalid("--label", fmt::format("'{}' is no label: write key=value", one));
-    }
-    object.text(one.substr(0, equals), one.substr(equals + 1));
+    const auto label = parse_label(one);
+    if (!label) return std::unexpected(label.error());
+    object.text(label->first, label->second);
   }
   return std::move(object).finish();
 }
@@ -112,7 +111,7 @@ std::vector<option> job_options() {
        .repeated = true},
       {.name = "--max-attempts",
        .value = "N",
-       .purpose = "runs in all, the first included (default: the queue's, else 4)"},
+       .purpose = "runs in all, the first included, 1 to 1000 (default: the queue's, else 4)"},
       {.name = "--backoff",
        .value = "STRATEGY",
        .purpose = "how the wait between runs grows: exponential, linear, fixed or polynomial "
@@ -120,20 +119,23 @@ std::vector<option> job_options() {
        .choices = "exponential linear fixed polynomial"},
       {.name = "--backoff-base",
        .value = "SPAN",
-       .purpose = "the wait after the first failure (default 60s; 0 is at once)"},
-      {.name = "--backoff-max", .value = "SPAN", .purpose = "the longest wait (default 1h)"},
+       .purpose = "the wait after the first failure, up to 30d; 0 is at once (default 60s)"},
+      {.name = "--backoff-max",
+       .value = "SPAN",
+       .purpose = "the longest wait, up to 30d (default 1h)"},
       {.name = "--lease",
        .value = "SPAN",
-       .purpose = "how long a worker that says nothing keeps it (default: the worker's)"},
+       .purpose =
+           "how long a worker that says nothing keeps it, 1s to 24h (default: the worker's)"},
       {.name = "--timeout",
        .value = "SPAN",
-       .purpose = "the longest one run may take (default: no bound)"},
+       .purpose = "the longest one run may take, up to 30d (default: no bound)"},
       {.name = "--group",
        .value = "KEY",
        .purpose = "jobs of one group share the queue's group limits"},
       {.name = "--durability",
        .value = "CLASS",
-       .purpose = "durable, async or memory (default: the strongest there is)",
+       .purpose = "durable, async or memory (default: the queue's, else the strongest there is)",
        .choices = "durable async memory"},
   };
 }
@@ -142,7 +144,7 @@ std::vector<option> enqueue_options() {
   return {
       {.name = "--delay",
        .value = "SPAN",
-       .purpose = "run it no sooner than in 500ms, 30s, 5m, 24h"},
+       .purpose = "run it no sooner than in 500ms, 30s, 5m, 24h; up to 366d"},
       {.name = "--at", .value = "TIME", .purpose = "run it no sooner than 2026-11-20T08:00:00Z"},
       {.name = "--unique",
        .value = "KEY",
@@ -153,7 +155,7 @@ std::vector<option> enqueue_options() {
        .choices = "reject replace debounce"},
       {.name = "--correlation-id",
        .value = "ID",
-       .purpose = "follows the job through logs and events (default: a new one)"},
+       .purpose = "follows the job through logs and events (default: one of its own)"},
   };
 }
 

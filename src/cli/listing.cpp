@@ -17,6 +17,45 @@ std::vector<option> with_listing_options(std::vector<option> own) {
   return with_reading_options(std::move(own));
 }
 
+std::vector<option> job_filter_options() {
+  return {{.name = "--type", .value = "T", .purpose = "only those of this type"},
+          {.name = "--label",
+           .value = "K=V",
+           .purpose = "only those with this label; several must all hold",
+           .repeated = true}};
+}
+
+option error_filter_option() {
+  return {.name = "--error",
+          .value = "FINGERPRINT",
+          .purpose = "only those with this error, as `dlq stats --json` shows its fingerprint"};
+}
+
+result<std::pair<std::string, std::string>> parse_label(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return invalid("--label", fmt::format("'{}' is no label: write key=value", text));
+  }
+  return std::pair{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+result<std::vector<std::string>> filter_query(const context& with) {
+  std::vector<std::string> query;
+  if (const auto type = with.in.text("--type")) {
+    query.push_back("type=" + client::encode_segment(*type));
+  }
+  if (const auto cause = with.in.text("--error")) {
+    query.push_back("fingerprint=" + client::encode_segment(*cause));
+  }
+  for (const std::string& text : with.in.texts("--label")) {
+    const auto label = parse_label(text);
+    if (!label) return std::unexpected(label.error());
+    query.push_back(fmt::format("label.{}={}", client::encode_segment(label->first),
+                                client::encode_segment(label->second)));
+  }
+  return query;
+}
+
 result<std::string> listing_target(const context& with, std::string target,
                                    std::vector<std::string> query) {
   const auto limit = with.in.integer("--limit", 1, 1000);

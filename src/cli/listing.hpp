@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// What the commands that list something have in common.
@@ -15,6 +16,16 @@ namespace millrace::cli {
 
 /// `--limit`, `--cursor` and those of every reading command.
 [[nodiscard]] std::vector<option> with_listing_options(std::vector<option> own);
+
+/// `--type`, `--label` and, of dead letters, `--error`.
+[[nodiscard]] std::vector<option> job_filter_options();
+[[nodiscard]] option error_filter_option();
+
+/// A label as it was typed, `key=value`. Errors: invalid_argument on `--label`.
+[[nodiscard]] result<std::pair<std::string, std::string>> parse_label(const std::string& text);
+
+/// The filter that those options say, as pairs for `listing_target`.
+[[nodiscard]] result<std::vector<std::string>> filter_query(const context& with);
 
 /// `target` with `?limit=` and `&cursor=` from the options; `query` are further pairs, encoded.
 /// Errors: invalid_argument.

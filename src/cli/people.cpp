@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <iterator>
+#include <utility>
 
 namespace millrace::cli {
 namespace {
@@ -27,13 +28,21 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0U
 }  // namespace
 
 std::string relative_time(timestamp at, timestamp now) {
-  const duration away = now >= at ? now - at : at - now;
-  const auto whole = std::chrono::floor<seconds>(away).count();
-  if (whole == 0) return "now";
-  const auto fitting =
-      std::ranges::find_if(units, [whole](const unit& one) { return whole >= one.seconds; });
-  const auto text = fmt::format("{}{}", whole / fitting->seconds, fitting->letter);
-  return now >= at ? text + " ago" : "in " + text;
+  const auto in_unit = [](std::int64_t whole) {
+    const auto fitting =
+        std::ranges::find_if(units, [whole](const unit& one) { return whole >= one.seconds; });
+    return std::pair{whole / fitting->seconds, *fitting};
+  };
+  if (const auto passed = std::chrono::floor<seconds>(now - at).count(); passed > 0) {
+    const auto [count, each] = in_unit(passed);
+    return fmt::format("{}{} ago", count, each.letter);
+  }
+  const auto left = std::chrono::ceil<seconds>(at - now).count();
+  if (left <= 0) return "now";
+  // What was just asked to wait 5 minutes must not be shown as due in 4. 59 min 40 s are 1 h.
+  const auto [count, each] = in_unit(left);
+  const auto [rounded, shown] = in_unit((left + each.seconds / 2) / each.seconds * each.seconds);
+  return fmt::format("in {}{}", rounded, shown.letter);
 }
 
 std::string readable_span(duration span) {

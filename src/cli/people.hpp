@@ -10,7 +10,8 @@
 /// Numbers, times and texts as people read them.
 namespace millrace::cli {
 
-/// `now`, `3m ago`, `in 2h`: the largest unit alone, cut, never rounded up.
+/// `now`, `3m ago`, `in 2h`: the largest unit alone; of the past cut, of what is to come rounded to
+/// the nearest.
 [[nodiscard]] std::string relative_time(timestamp at, timestamp now);
 
 /// `0.4s`, `12s`, `3m 20s`, `2h 5m`, `7d`.

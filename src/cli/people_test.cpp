@@ -15,7 +15,18 @@ TEST(RelativeTime, SaysTheLargestUnitAlone) {
   EXPECT_EQ(relative_time(now - 900ms, now), "now");
   EXPECT_EQ(relative_time(now - 59s, now), "59s ago");
   EXPECT_EQ(relative_time(now - 119s, now), "1m ago");
-  EXPECT_EQ(relative_time(now + 3h + 59min, now), "in 3h");
+  EXPECT_EQ(relative_time(now - 3h - 59min, now), "3h ago");
+}
+
+// Of a delay of 5 minutes a moment has passed by the time it is shown.
+TEST(RelativeTime, RoundsWhatIsToComeToTheNearest) {
+  const timestamp now = manual_clock::default_start();
+  EXPECT_EQ(relative_time(now + 5min - 2ms, now), "in 5m");
+  EXPECT_EQ(relative_time(now + 5min - 20s, now), "in 5m");
+  EXPECT_EQ(relative_time(now + 4min + 20s, now), "in 4m");
+  EXPECT_EQ(relative_time(now + 300ms, now), "in 1s");
+  EXPECT_EQ(relative_time(now + 59min + 40s, now), "in 1h");
+  EXPECT_EQ(relative_time(now + 3h + 20min, now), "in 3h");
   EXPECT_EQ(relative_time(now + 49h, now), "in 2d");
 }
 

@@ -1,6 +1,7 @@
 #include "queue_keys.hpp"
 
 #include <millrace/engine/limits.hpp>
+#include <millrace/queue/limits.hpp>
 
 #include <algorithm>
 #include <array>
@@ -11,13 +12,10 @@ namespace millrace::cli {
 namespace {
 
 using change = std::function<void(engine::queue_settings&)>;
-using std::chrono::hours;
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
-constexpr hours longest_retention{24 * 366 * 10};
-constexpr hours longest_backoff{24 * 30};
-constexpr std::int64_t most_running = 1'000'000;
+constexpr std::int64_t most_running = queue_concurrency_max;
+constexpr auto most_jobs = static_cast<std::int64_t>(queue_count_max);
 
 struct queue_key_rule {
   std::string_view name;
@@ -78,7 +76,7 @@ constexpr std::array rules{
                    }},
     queue_key_rule{"depth_max",
                    [](const config_value& from) {
-                     return to_change(from.as_integer(0, 1'000'000'000'000),
+                     return to_change(from.as_integer(0, most_jobs),
                                       [](auto& into, std::int64_t value) {
                                         into.depth_max = static_cast<std::uint64_t>(value);
                                       });
@@ -86,19 +84,19 @@ constexpr std::array rules{
     queue_key_rule{"keep_finished",
                    [](const config_value& from) {
                      return to_change(
-                         from.as_span(duration{0}, longest_retention),
+                         from.as_span(duration{0}, engine::keep_max),
                          [](auto& into, duration value) { into.keep_finished = value; });
                    }},
     queue_key_rule{"keep_finished_count",
                    [](const config_value& from) {
                      return to_change(
-                         from.as_integer(0, 1'000'000'000), [](auto& into, std::int64_t value) {
+                         from.as_integer(0, most_jobs), [](auto& into, std::int64_t value) {
                            into.keep_finished_count = static_cast<std::uint64_t>(value);
                          });
                    }},
     queue_key_rule{"keep_dead",
                    [](const config_value& from) {
-                     return to_change(from.as_span(seconds{1}, longest_retention),
+                     return to_change(from.as_span(duration{0}, engine::keep_max),
                                       [](auto& into, duration value) { into.keep_dead = value; });
                    }},
     queue_key_rule{"durability",
@@ -121,7 +119,7 @@ constexpr std::array rules{
                    }},
     queue_key_rule{"backoff_base",
                    [](const config_value& from) {
-                     return to_change(from.as_span(duration{0}, longest_backoff),
+                     return to_change(from.as_span(duration{0}, engine::backoff_max),
                                       [](auto& into, duration value) {
                                         backoff_of(into).base =
                                             std::chrono::ceil<milliseconds>(value);
@@ -129,7 +127,7 @@ constexpr std::array rules{
                    }},
     queue_key_rule{"backoff_max",
                    [](const config_value& from) {
-                     return to_change(from.as_span(milliseconds{1}, longest_backoff),
+                     return to_change(from.as_span(duration{0}, engine::backoff_max),
                                       [](auto& into, duration value) {
                                         backoff_of(into).max =
                                             std::chrono::ceil<milliseconds>(value);

@@ -8,12 +8,12 @@
 
 #include <millrace/base/text_time.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/queue/limits.hpp>
 
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
 #include <array>
-#include <optional>
 #include <ostream>
 #include <utility>
 
@@ -56,16 +56,21 @@ struct set_rule {
   to_json convert;
 };
 
-constexpr std::int64_t most_running = 1'000'000;
-constexpr std::int64_t most_jobs = 1'000'000'000'000;
+constexpr std::int64_t most_running = queue_concurrency_max;
+constexpr auto most_jobs = static_cast<std::int64_t>(queue_count_max);
 
 constexpr std::array rules{
-    set_rule{{.name = "--rate",
+    set_rule{
+        {.name = "--rate",
+         .value = "RATE",
+         .purpose =
+             "starts in a time: 10/s, 600/m, 5/30s (1 to 10000 per 1ms to 24h), or none (default "
+             "none)"},
+        "rate",
+        rate_json},
+    set_rule{{.name = "--group-rate",
               .value = "RATE",
-              .purpose = "starts in a time: 10/s, 600/m, 5/30s, or none (default none)"},
-             "rate",
-             rate_json},
-    set_rule{{.name = "--group-rate", .value = "RATE", .purpose = "the same for each group"},
+              .purpose = "the same for each group (default none)"},
              "group_rate",
              rate_json},
     set_rule{{.name = "--concurrency",
@@ -73,7 +78,9 @@ constexpr std::array rules{
               .purpose = "jobs running at a time, all workers together; 0 is no bound (default 0)"},
              "concurrency",
              count_json<0, most_running>},
-    set_rule{{.name = "--group-concurrency", .value = "N", .purpose = "the same for each group"},
+    set_rule{{.name = "--group-concurrency",
+              .value = "N",
+              .purpose = "the same for each group (default 0)"},
              "group_concurrency",
              count_json<0, most_running>},
     set_rule{{.name = "--depth-max",
@@ -82,24 +89,25 @@ constexpr std::array rules{
                          "(default 10000000)"},
              "depth_max",
              count_json<0, most_jobs>},
-    set_rule{{.name = "--keep-finished",
-              .value = "SPAN",
-              .purpose = "how long ended jobs are kept (default 24h)"},
-             "keep_finished",
-             span_json},
+    set_rule{
+        {.name = "--keep-finished",
+         .value = "SPAN",
+         .purpose = "how long completed and cancelled jobs are kept; 0 is no bound (default 24h)"},
+        "keep_finished",
+        span_json},
     set_rule{{.name = "--keep-finished-count",
               .value = "N",
-              .purpose = "how many of them (default 100000)"},
+              .purpose = "how many of them; 0 is no bound (default 100000)"},
              "keep_finished_count",
              count_json<0, most_jobs>},
     set_rule{{.name = "--keep-dead",
               .value = "SPAN",
-              .purpose = "how long dead letters are kept (default 7d)"},
+              .purpose = "how long dead letters are kept; 0 is for ever (default 7d)"},
              "keep_dead",
              span_json},
     set_rule{{.name = "--max-attempts",
               .value = "N",
-              .purpose = "runs of a job that says nothing itself (default 4)"},
+              .purpose = "runs of a job that says nothing itself, 1 to 1000 (default 4)"},
              "max_attempts",
              count_json<1, engine::attempts_max>},
     set_rule{
@@ -112,7 +120,9 @@ constexpr std::array rules{
         word_json},
     set_rule{{.name = "--priority-step",
               .value = "N",
-              .purpose = "priorities a job loses with each failed run, -9 to 9 (default 0)"},
+              .purpose =
+                  "priorities a job loses with each failed run, -9 to 9; negative ones are gained "
+                  "(default 0)"},
              "priority_step_on_failure",
              count_json<-9, 9>},
 };
@@ -124,41 +134,40 @@ const option backoff_options[] = {
      .choices = "exponential linear fixed polynomial default"},
     {.name = "--backoff-base",
      .value = "SPAN",
-     .purpose = "the wait after the first failure (default 60s)"},
-    {.name = "--backoff-max", .value = "SPAN", .purpose = "the longest wait (default 1h)"},
+     .purpose = "the wait after the first failure, up to 30d; 0 is at once (default 60s)"},
+    {.name = "--backoff-max",
+     .value = "SPAN",
+     .purpose = "the longest wait, up to 30d (default 1h)"},
     {.name = "--backoff-jitter",
      .value = "KIND",
      .purpose = "how waits are spread: lengthen (default), none, full or equal",
      .choices = "lengthen none full equal"},
 };
 
-/// The four options are one member: those not given keep what the queue has.
-result<std::optional<std::string>> backoff_json(const context& with, const json::value& current) {
-  bool given = false;
-  for (const option& one : backoff_options) given = given || with.in.has(one.name);
-  if (!given) return std::optional<std::string>{};
-  if (with.in.text("--backoff") == "default") return std::optional<std::string>{"null"};
+/// The four options are one member of the settings; what it leaves out stays as it is.
+result<void> add_backoff(const context& with, json_writer& body) {
+  const auto strategy = with.in.text("--backoff");
   json_writer backoff;
-  const auto add_word = [&](std::string_view flag, std::string_view name, std::string_view held) {
-    auto word = with.in.text(flag);
-    if (!word && member(current, held) != nullptr) word = text_at(current, held);
-    backoff.text(name, word);
-  };
-  add_word("--backoff", "strategy", "settings.backoff.strategy");
-  add_word("--backoff-jitter", "jitter", "settings.backoff.jitter");
-  constexpr std::array<std::array<std::string_view, 3>, 2> spans{
-      {{"--backoff-base", "base", "settings.backoff.base"},
-       {"--backoff-max", "max", "settings.backoff.max"}}};
-  for (const auto& [flag, name, held] : spans) {
+  if (strategy != "default") backoff.text("strategy", strategy);
+  backoff.text("jitter", with.in.text("--backoff-jitter"));
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 2> spans{
+      {{"--backoff-base", "base"}, {"--backoff-max", "max"}}};
+  for (const auto& [flag, name] : spans) {
     const auto span = with.in.span(flag);
     if (!span) return std::unexpected(span.error());
-    if (*span) {
-      backoff.seconds(name, *span);
-    } else if (const auto seconds = number_at(current, held)) {
-      backoff.raw(name, fmt::format("{}", *seconds));
-    }
+    backoff.seconds(name, *span);
   }
-  return std::optional{std::move(backoff).finish()};
+  if (strategy == "default") {
+    if (backoff.empty()) {
+      body.raw("backoff", "null");
+      return {};
+    }
+    return invalid("--backoff",
+                   "default takes all of the backoff back: leave --backoff-base, "
+                   "--backoff-max and --backoff-jitter out");
+  }
+  if (!backoff.empty()) body.raw("backoff", std::move(backoff).finish());
+  return {};
 }
 
 result<void> add_settings(const context& with, json_writer& body) {
@@ -174,14 +183,6 @@ result<void> add_settings(const context& with, json_writer& body) {
     body.raw(rule.member, *converted);
   }
   return {};
-}
-
-/// What the queue has now; nothing for one that was never used.
-result<json::value> current_queue(server_call& server, const std::string& target) {
-  const auto answer = server.get(target);
-  if (answer) return body_of(*answer);
-  if (answer.error().kind == errc::not_found) return json::value{};
-  return std::unexpected(answer.error());
 }
 
 std::string rate_text(const json::value& queue, std::string_view name) {
@@ -210,24 +211,21 @@ std::vector<option> queue_set_options() {
 exit_code set_queue(context& with) {
   constexpr std::string_view name = "queue set";
   json_writer body;
-  if (auto added = add_settings(with, body); !added) return report_usage(with, name, added.error());
-  auto server = server_call::open(with);
-  if (!server) return report_usage(with, name, server.error());
-  const std::string target =
-      fmt::format("/v1/queues/{}", client::encode_segment(with.in.required("QUEUE")));
-  const auto current = current_queue(**server, target);
-  if (!current) return report(with, current.error());
-  const auto backoff = backoff_json(with, *current);
-  if (!backoff) return report_usage(with, name, backoff.error());
-  if (*backoff) body.raw("backoff", **backoff);
+  for (const auto add : {add_settings, add_backoff}) {
+    if (auto added = add(with, body); !added) return report_usage(with, name, added.error());
+  }
   if (body.empty()) {
     return report_usage(with, name,
                         {.kind = errc::invalid_argument,
                          .code = "invalid_value",
                          .detail = "name at least one setting to change"});
   }
+  auto server = server_call::open(with);
+  if (!server) return report_usage(with, name, server.error());
+  const std::string target =
+      fmt::format("/v1/queues/{}", client::encode_segment(with.in.required("QUEUE")));
   const auto answer = (*server)->put(target, std::move(body).finish());
-  if (!answer) return report(with, answer.error());
+  if (!answer) return report_refusal(with, name, answer.error());
   if (with.in.has("--json")) {
     with.around.out << answer->body << '\n';
     return exit_code::done;
@@ -251,11 +249,18 @@ void print_settings(const context& with, const json::value& queue) {
   print("concurrency", bound("settings.concurrency"));
   print("group concurrency", bound("settings.group_concurrency"));
   print("depth max", bound("settings.depth_max"));
-  print("keep finished", span_text(queue, "settings.keep_finished"));
+  const auto kept = [&queue](std::string_view name) {
+    return number_at(queue, name) == 0.0 ? std::string{"no bound"} : span_text(queue, name);
+  };
+  print("keep finished", kept("settings.keep_finished"));
   print("keep finished count", bound("settings.keep_finished_count"));
-  print("keep dead", span_text(queue, "settings.keep_dead"));
+  print("keep dead", kept("settings.keep_dead"));
   print("max attempts", bound("settings.max_attempts"));
   print("durability", text_at(queue, "settings.durability"));
+  if (const double step = number_at(queue, "settings.priority_step_on_failure").value_or(0);
+      step != 0) {
+    print("priority step", fmt::format("{}", step));
+  }
   if (member(queue, "settings.backoff") != nullptr) {
     print("backoff", fmt::format("{}, from {} up to {}, jitter {}",
                                  text_at(queue, "settings.backoff.strategy"),

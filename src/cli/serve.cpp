@@ -1,6 +1,5 @@
 #include "serve.hpp"
 
-#include "configured_store.hpp"
 #include "pid_file.hpp"
 #include "server_call.hpp"
 #include "serving.hpp"
@@ -58,7 +57,7 @@ result<void> configure_queues(engine::store& store, const serve_settings& settin
     const engine::queue_key key{.name = name};
     auto known = engine::blocking::ask(store, engine::find_queue{key});
     if (!known) return std::unexpected(std::move(known.error()));
-    engine::queue_settings wanted = *known ? (*known)->settings : settings.defaults.queue;
+    engine::queue_settings wanted = *known ? (*known)->settings : engine::queue_settings{};
     const engine::queue_settings before = wanted;
     for (const auto& change : changes) change(wanted);
     if (*known && wanted == before) continue;
@@ -146,8 +145,7 @@ exit_code serve_with(context& with, const serve_settings& settings) {
   }
   auto engine = with.engine.open(settings.engine);
   if (!engine) return fail_to_start(with, engine.error());
-  configured_store store{*engine->store, settings.defaults};
-  if (auto prepared = store.prepare(); !prepared) return fail_to_start(with, prepared.error());
+  engine::store& store = *engine->store;
   if (auto set = configure_queues(store, settings); !set) return fail_to_start(with, set.error());
 
   const std::uint32_t threads =
@@ -171,7 +169,7 @@ exit_code serve_with(context& with, const serve_settings& settings) {
              {"threads", threads},
              {"engine", store.traits().engine}});
   running.run_until_signal();
-  // Answers what is still under way, which `store` has a part in.
+  // It answers what is still under way, while those who asked are there to hear it.
   engine->store.reset();
   log.event(observe::log_level::info, "stopped");
   return exit_code::done;

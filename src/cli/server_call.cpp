@@ -16,7 +16,23 @@ namespace {
 /// Covers what a server needs for its slowest ordinary answer (purging a large queue).
 constexpr std::chrono::seconds answer_timeout{60};
 
+/// Other rooms and the server name a field (`soft_limit`, `backoff.base`, of a recurring job
+/// `job.priority`); what was typed was an option. Empty where there is none for it.
+std::string_view option_of(std::string_view command_name, std::string field) {
+  constexpr std::string_view within = "job.";
+  if (field.starts_with(within)) field.erase(0, within.size());
+  std::ranges::replace_if(field, [](char c) { return c == '_' || c == '.'; }, '-');
+  const auto what = std::ranges::find(all_commands(), command_name, &command::name);
+  if (what == all_commands().end()) return {};
+  const auto typed = std::ranges::find(what->options, "--" + field, &option::name);
+  return typed == what->options.end() ? std::string_view{} : typed->name;
+}
+
 }  // namespace
+
+std::string ca_file(const invocation& in, const surroundings& around) {
+  return in.text("--ca-file").value_or(around.variable("MILLRACE_CA_FILE").value_or(std::string{}));
+}
 
 server_call::server_call(client::client_options options)
     : io_(1), client_(io_.get_executor(), std::move(options)) {}
@@ -27,6 +43,7 @@ result<std::unique_ptr<server_call>> server_call::open(const context& with) {
   if (!where) return std::unexpected(std::move(where.error()));
   client::client_options options{
       .where = std::move(*where),
+      .ca_file = ca_file(with.in, with.around),
       .key = with.around.variable("MILLRACE_KEY").value_or(std::string{}),
       .connections_max = 16};
   return std::unique_ptr<server_call>(new server_call(std::move(options)));
@@ -75,26 +92,33 @@ exit_code exit_code_of(const error& why) noexcept {
 }
 
 exit_code report(const context& with, const error& why) {
-  // Many a detail begins with its field.
-  const bool named = why.field.empty() || why.detail.starts_with(why.field);
-  const std::string field = named ? std::string{} : printable(why.field) + ": ";
+  // Many a detail begins with its field. The file of authorities is named by what is typed.
+  const std::string_view place = why.field == "ca_file" ? "--ca-file" : std::string_view{why.field};
+  const bool named = place.empty() || why.detail.starts_with(place);
+  const std::string field = named ? std::string{} : printable(place) + ": ";
   with.around.err << fmt::format("millrace: {}{}\n", field, printable(why.detail));
   if (why.code == "no_server") {
     with.around.err << "Start one with `millrace serve`, or name another with --url or "
                        "MILLRACE_URL.\n";
+  } else if (why.code == "tls_failed" && why.detail.contains("certificate")) {
+    with.around.err
+        << "Its certificate must be for that name, by an authority of this system or of "
+           "--ca-file (MILLRACE_CA_FILE).\n";
   } else if (why.retry_after) {
     with.around.err << fmt::format("Try again in {}.\n", readable_span(*why.retry_after));
   }
   return exit_code_of(why);
 }
 
+exit_code report_refusal(const context& with, std::string_view command_name, const error& why) {
+  const bool by_what_was_typed = exit_code_of(why) == exit_code::usage;
+  return by_what_was_typed ? report_usage(with, command_name, why) : report(with, why);
+}
+
 exit_code report_usage(const context& with, std::string_view command_name, const error& why) {
   error shown = why;
-  // Other rooms name the field; what was typed was an option.
-  const auto what = std::ranges::find(all_commands(), command_name, &command::name);
-  if (what != all_commands().end()) {
-    const auto typed = std::ranges::find(what->options, "--" + why.field, &option::name);
-    if (typed != what->options.end()) shown.field = typed->name;
+  if (const std::string_view typed = option_of(command_name, why.field); !typed.empty()) {
+    shown.field = typed;
   }
   report(with, shown);
   with.around.err << fmt::format("`millrace {} --help` says more.\n", command_name);

@@ -39,6 +39,9 @@ private:
   client::api_client client_;
 };
 
+/// The certificate authorities to trust: `--ca-file`, else `MILLRACE_CA_FILE`, else empty.
+[[nodiscard]] std::string ca_file(const invocation& in, const surroundings& around);
+
 /// Reads the body of an answer. Errors: internal (`bad_answer`).
 [[nodiscard]] result<json::value> body_of(const client::response& answer);
 
@@ -47,6 +50,9 @@ exit_code report(const context& with, const error& why);
 
 /// Of an error that came of what was typed here: points to the help too.
 exit_code report_usage(const context& with, std::string_view command, const error& why);
+
+/// Of an answer to what a command's options said: as `report_usage` where those were wrong.
+exit_code report_refusal(const context& with, std::string_view command, const error& why);
 
 [[nodiscard]] exit_code exit_code_of(const error& why) noexcept;
 

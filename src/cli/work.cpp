@@ -52,7 +52,11 @@ result<runner> make_runner(asio::io_context& io, const work_settings& settings) 
     return made;
   }
   auto url = http_runner::create(io.get_executor(), *settings.url);
-  if (!url) return std::unexpected(std::move(url.error()));
+  if (!url) {
+    // Who runs a worker knows the secret by where it comes from.
+    if (url.error().field == "secret") url.error().field = "MILLRACE_WEBHOOK_SECRET";
+    return std::unexpected(std::move(url.error()));
+  }
   made.url = std::move(*url);
   return made;
 }

@@ -1,6 +1,7 @@
 #include "work_settings.hpp"
 
 #include "config_value.hpp"
+#include "server_call.hpp"
 #include "work.hpp"
 
 #include <millrace/base/names.hpp>
@@ -92,7 +93,7 @@ result<http_options> read_url(const invocation& in, const surroundings& around,
     if (in.has(flag)) return invalid(std::string{flag}, "goes with --exec only");
   }
   if (in.has("ARG")) return invalid("ARG", "arguments go with --exec only");
-  http_options url{.url = *in.text("--http")};
+  http_options url{.url = *in.text("--http"), .ca_file = ca_file(in, around)};
   if (const auto secrets = around.variable("MILLRACE_WEBHOOK_SECRET")) {
     const config_value given{*secrets, "MILLRACE_WEBHOOK_SECRET"};
     auto several = given.as_texts();

@@ -3,6 +3,7 @@
 #include "connection.hpp"
 #include "event_stream_state.hpp"
 #include "exchange.hpp"
+#include "tls_trust.hpp"
 #include "wire.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -61,7 +62,12 @@ struct api_client::state {
   std::size_t slots_taken{0};
   std::deque<std::shared_ptr<waiter>> waiting;
   bool closed{false};
+  // Read at the first connection that needs it.
+  std::shared_ptr<tls_trust> trust;
 
+  /// A new connection. Errors: as `client::connect`, and those of the trust.
+  static awaitable<result<std::unique_ptr<connection>>> make_connection(
+      std::shared_ptr<state> self, std::chrono::milliseconds longest);
   static awaitable<result<void>> acquire_slot(std::shared_ptr<state> self, deadline until);
   static awaitable<result<response>> send(std::shared_ptr<state> self, request what);
   static awaitable<result<response>> send_in_slot(std::shared_ptr<state> self, request what,
@@ -100,6 +106,17 @@ void api_client::state::release_slot() {
   waiting.pop_front();
   next->granted = true;
   next->timer.cancel();
+}
+
+awaitable<result<std::unique_ptr<connection>>> api_client::state::make_connection(
+    std::shared_ptr<state> self, std::chrono::milliseconds longest) {
+  if (self->options.where.tls && self->trust == nullptr) {
+    auto trust = std::make_shared<tls_trust>();
+    auto loaded = trust->load(self->options.ca_file);
+    if (!loaded) co_return std::unexpected(std::move(loaded.error()));
+    self->trust = std::move(trust);
+  }
+  co_return co_await connect(self->strand, self->options.where, self->trust, longest);
 }
 
 awaitable<result<void>> api_client::state::acquire_slot(std::shared_ptr<state> self,
@@ -141,7 +158,7 @@ awaitable<result<response>> api_client::state::send_in_slot(std::shared_ptr<stat
     if (gave_up) co_return std::unexpected(cancelled_error());
     if (over == nullptr) {
       const auto longest = std::min(self->options.connect_timeout, left_until(until));
-      auto made = co_await connect(self->strand, self->options.where, longest);
+      auto made = co_await make_connection(self, longest);
       if (!made) co_return std::unexpected(std::move(made.error()));
       over = std::move(*made);
     }
@@ -160,7 +177,7 @@ awaitable<result<std::unique_ptr<event_stream::state>>> api_client::state::open(
   co_await asio::this_coro::throw_if_cancelled(false);
   if (auto sound = check(what); !sound) co_return std::unexpected(std::move(sound.error()));
   if (self->closed) co_return std::unexpected(cancelled_error());
-  auto made = co_await connect(self->strand, self->options.where, self->options.connect_timeout);
+  auto made = co_await make_connection(self, self->options.connect_timeout);
   if (!made) co_return std::unexpected(std::move(made.error()));
   auto stream = std::make_unique<event_stream::state>(self->strand, std::move(*made));
   auto& over = *stream->over;
@@ -193,6 +210,11 @@ awaitable<result<std::unique_ptr<event_stream::state>>> api_client::state::open(
   }
   auto told = expect_success(std::move(refusal));
   co_return std::unexpected(std::move(told.error()));
+}
+
+result<void> check_ca_file(const std::string& file) {
+  tls_trust trust;
+  return trust.load(file);
 }
 
 api_client::api_client(asio::any_io_executor executor, client_options options)

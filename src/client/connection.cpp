@@ -1,5 +1,7 @@
 #include "connection.hpp"
 
+#include "tls_trust.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -24,6 +26,14 @@ error no_server(const endpoint& where, std::string_view why) {
   return {.kind = errc::unavailable,
           .code = "no_server",
           .detail = fmt::format("no server answers at {}: {}", where.text(), why),
+          .field = {},
+          .retry_after = std::nullopt};
+}
+
+error not_trusted(const endpoint& where, std::string_view why) {
+  return {.kind = errc::unavailable,
+          .code = "tls_failed",
+          .detail = fmt::format("no TLS connection to {}: {}", where.text(), why),
           .field = {},
           .retry_after = std::nullopt};
 }
@@ -76,7 +86,8 @@ awaitable<result<std::vector<generic_endpoint>>> places_of(asio::any_io_executor
 
 bool connection::still_good() {
   char unasked = 0;
-  const auto got = ::recv(stream.socket().native_handle(), &unasked, 1, MSG_PEEK | MSG_DONTWAIT);
+  const auto got =
+      ::recv(stream.plain().socket().native_handle(), &unasked, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
@@ -94,6 +105,7 @@ error cancelled_error() {
 }
 
 awaitable<result<std::unique_ptr<connection>>> connect(asio::any_io_executor strand, endpoint where,
+                                                       std::shared_ptr<const tls_trust> trust,
                                                        std::chrono::milliseconds longest) {
   const deadline until = std::chrono::steady_clock::now() + longest;
   auto places = co_await places_of(strand, where, until);
@@ -102,16 +114,21 @@ awaitable<result<std::unique_ptr<connection>>> connect(asio::any_io_executor str
   for (const generic_endpoint& place : *places) {
     auto made = std::make_unique<connection>(strand);
     made->stream.expires_at(until);
-    const auto connected = co_await made->stream.async_connect(place, tuple_awaitable);
+    const auto connected = co_await made->stream.plain().async_connect(place, tuple_awaitable);
     last = std::get<0>(connected);
     const bool gave_up = co_await is_cancelled();
     if (gave_up) co_return std::unexpected(cancelled_error());
     if (last) continue;
     boost::system::error_code without_nodelay;
     if (where.over == endpoint::transport::tcp) {
-      made->stream.socket().set_option(asio::ip::tcp::no_delay{true}, without_nodelay);
+      made->stream.plain().socket().set_option(asio::ip::tcp::no_delay{true}, without_nodelay);
     }
-    co_return made;
+    if (!where.tls) co_return made;
+    const std::string wrong = co_await made->stream.secure(*trust, where.host);
+    if (wrong.empty()) co_return made;
+    const bool given_up = co_await is_cancelled();
+    if (given_up) co_return std::unexpected(cancelled_error());
+    co_return std::unexpected(not_trusted(where, wrong));
   }
   if (last == boost::beast::error::timeout) {
     co_return std::unexpected(

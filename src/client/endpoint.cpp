@@ -23,8 +23,9 @@ bool has_blank_or_control(std::string_view text) {
 std::unexpected<error> bad_url(std::string_view field, std::string_view text,
                                std::string_view why) {
   return invalid(std::string{field},
-                 fmt::format("'{}' {}; write it as http://127.0.0.1:{} or unix:/path/to/{}", text,
-                             why, default_port, socket_file_name),
+                 fmt::format("'{}' {}; write it as http://127.0.0.1:{}, https://HOST or "
+                             "unix:/path/to/{}",
+                             text, why, default_port, socket_file_name),
                  "invalid_url");
 }
 
@@ -60,7 +61,7 @@ authority split_authority(std::string_view text) {
 
 std::string endpoint::text() const {
   if (over == transport::unix_socket) return fmt::format("unix:{}", path);
-  return fmt::format("http://{}", host_header());
+  return fmt::format("{}{}", tls ? https_scheme : http_scheme, host_header());
 }
 
 std::string endpoint::host_header() const {
@@ -79,21 +80,15 @@ result<url> parse_url(std::string_view text, std::string_view field) {
     return url{.where = {.over = endpoint::transport::unix_socket, .path = std::string{path}},
                .target = "/"};
   }
-  if (text.starts_with(https_scheme)) {
-    return fail(errc::unsupported, "tls_unsupported",
-                fmt::format("'{}': TLS is not part of this version; use http:// through a local "
-                            "proxy or a tunnel",
-                            text),
-                std::string{field});
-  }
-  if (!text.starts_with(http_scheme)) return bad_url(field, text, "is no URL of a server");
-  text.remove_prefix(http_scheme.size());
+  const bool tls = text.starts_with(https_scheme);
+  if (!tls && !text.starts_with(http_scheme)) return bad_url(field, text, "is no URL of a server");
+  text.remove_prefix(tls ? https_scheme.size() : http_scheme.size());
   const std::size_t end = std::min(text.find_first_of("/?#"), text.size());
   const std::string_view place = text.substr(0, end);
   if (place.contains('@')) return bad_url(field, "the URL", "holds a user name or a password");
   const authority split = split_authority(place);
   if (split.host.empty()) return bad_url(field, place, "names no host");
-  std::uint16_t port = 80;
+  std::uint16_t port = tls ? 443 : 80;
   if (split.port) {
     const auto parsed = parse_port(*split.port);
     if (!parsed) return bad_url(field, place, "has a port outside 1 to 65535");
@@ -105,7 +100,8 @@ result<url> parse_url(std::string_view text, std::string_view field) {
   return url{.where = {.over = endpoint::transport::tcp,
                        .host = std::string{split.host},
                        .port = port,
-                       .path = {}},
+                       .path = {},
+                       .tls = tls},
              .target = std::move(target)};
 }
 

@@ -62,11 +62,15 @@ TEST(ParseUrl, KeepsCredentialsOutOfItsMessage) {
   EXPECT_EQ(read.error().detail.find("secret"), std::string::npos);
 }
 
-TEST(ParseUrl, SaysThatTlsIsNotThere) {
-  const auto read = parse_url("https://example.org", "--http");
-  ASSERT_FALSE(read);
-  EXPECT_EQ(read.error().kind, errc::unsupported);
-  EXPECT_EQ(read.error().code, "tls_unsupported");
+TEST(ParseUrl, TakesTlsAndItsPort) {
+  const auto read = parse_url("https://example.org/hook", "--http");
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->where.tls);
+  EXPECT_EQ(read->where.port, 443);
+  EXPECT_EQ(read->where.text(), "https://example.org:443");
+  EXPECT_EQ(parse_url(read->where.text(), "x")->where, read->where);
+  EXPECT_EQ(parse_url("https://example.org:8443", "x")->where.port, 8443);
+  EXPECT_FALSE(parse_url("http://example.org", "x")->where.tls);
 }
 
 class ResolveEndpoint : public ::testing::Test {

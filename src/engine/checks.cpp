@@ -112,17 +112,20 @@ result<void> check_job_spec(const job_spec& spec) { return check_job_spec(spec, 
 result<void> check_queue_settings(const queue_settings& settings) {
   if (auto ok = check_rate(settings.rate, "rate."); !ok) return ok;
   if (auto ok = check_rate(settings.group_rate, "group_rate."); !ok) return ok;
-  if (auto ok = check_range(settings.depth_max, 0, count_max, {{}, "depth_max"}); !ok) return ok;
-  if (auto ok = check_range(settings.keep_finished, duration{0}, keep_max, {{}, "keep_finished"});
-      !ok) {
+  if (auto ok = check_range(settings.depth_max.value(), 0, count_max, {{}, "depth_max"}); !ok)
     return ok;
-  }
   if (auto ok =
-          check_range(settings.keep_finished_count, 0, count_max, {{}, "keep_finished_count"});
+          check_range(settings.keep_finished.value(), duration{0}, keep_max, {{}, "keep_finished"});
       !ok) {
     return ok;
   }
-  if (auto ok = check_range(settings.keep_dead, duration{0}, keep_max, {{}, "keep_dead"}); !ok) {
+  if (auto ok = check_range(settings.keep_finished_count.value(), 0, count_max,
+                            {{}, "keep_finished_count"});
+      !ok) {
+    return ok;
+  }
+  if (auto ok = check_range(settings.keep_dead.value(), duration{0}, keep_max, {{}, "keep_dead"});
+      !ok) {
     return ok;
   }
   if (settings.backoff) {

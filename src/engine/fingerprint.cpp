@@ -58,6 +58,32 @@ bool is_made_up(std::string_view word) noexcept {
   return groups >= 2;
 }
 
+bool is_address_part(char c) noexcept {
+  return is_word(c) || c == '.' || c == '-' || c == '+' || c == '%';
+}
+
+std::size_t part_bytes(std::string_view text, std::size_t most) noexcept {
+  const std::string_view looked_at = text.substr(0, most);
+  return static_cast<std::size_t>(std::ranges::find_if_not(looked_at, is_address_part) -
+                                  looked_at.begin());
+}
+
+// How long the e-mail address is that the text begins with; 0 for none. The host has a point, and
+// its last label begins with a letter: `package@1.2.3` is no address.
+std::size_t email_bytes(std::string_view text) noexcept {
+  constexpr std::size_t local_bytes_max = 64;
+  constexpr std::size_t host_bytes_max = 253;
+  const std::size_t local = part_bytes(text, local_bytes_max + 1);
+  if (local > local_bytes_max || local >= text.size() || text[local] != '@') return 0;
+  std::string_view host = text.substr(local + 1);
+  host = host.substr(0, part_bytes(host, host_bytes_max));
+  // What ends the sentence does not belong to it.
+  host = host.substr(0, host.find_last_not_of(".-") + 1);
+  const std::size_t point = host.rfind('.');
+  if (point == std::string_view::npos || point == 0 || !is_letter(host[point + 1])) return 0;
+  return local + 1 + host.size();
+}
+
 // Writes one line, shortened as it goes.
 class normaliser final {
 public:
@@ -109,6 +135,9 @@ private:
   }
 
   void take_word() {
+    if (const std::size_t address = email_bytes(rest_); address > 0) {
+      return replace(address, "email");
+    }
     if (is_uuid(rest_)) return replace(36, "#");
     const std::size_t bytes = word_bytes(rest_);
     const std::string_view word = rest_.substr(0, bytes);

@@ -10,6 +10,11 @@ std::uint8_t moved_priority(std::uint8_t priority, std::int32_t down) noexcept {
   return static_cast<std::uint8_t>(std::clamp<std::int64_t>(moved, 0, 9));
 }
 
+template <class T>
+void follow(setting<T>& what, const setting<T>& store) {
+  if (!what.own()) what = setting<T>::left_to_store(store.value());
+}
+
 }  // namespace
 
 next_run after_failure(const job_spec& spec, const queue_settings& settings, const ended_run& run,
@@ -51,6 +56,13 @@ void apply_queue_defaults(enqueue_job& step, const queue_settings& settings) {
     step.spec.max_attempts = *settings.max_attempts;
   if (step.default_backoff && settings.backoff) step.spec.backoff = *settings.backoff;
   if (step.default_level && settings.level) step.level = *settings.level;
+}
+
+void follow_defaults(queue_settings& settings, const queue_settings& defaults) {
+  follow(settings.depth_max, defaults.depth_max);
+  follow(settings.keep_finished, defaults.keep_finished);
+  follow(settings.keep_finished_count, defaults.keep_finished_count);
+  follow(settings.keep_dead, defaults.keep_dead);
 }
 
 }  // namespace millrace::engine

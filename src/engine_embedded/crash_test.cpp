@@ -46,6 +46,7 @@ TEST(PowerLoss, LosesNothingThatWasConfirmed) {
     fault_vfs::watch_unsynced();
     options with{.directory = directory.path(),
                  .clock = &clock,
+                 .prepared_log_bytes = 65'536,
                  .checkpoint_bytes = 60'000,
                  .vfs = fault_vfs::name()};
     for (int loss = 0; loss < 3; ++loss) {

@@ -7,6 +7,8 @@
 #include "inbox.hpp"
 #include "log_syncer.hpp"
 
+#include <millrace/engine/checks.hpp>
+
 #include <fmt/format.h>
 #include <pthread.h>
 
@@ -36,6 +38,9 @@ constexpr std::size_t settled_here_max = 4;
 /// Nobody waits longer than this for an event of which no timer tells.
 constexpr auto look_again = std::chrono::minutes{1};
 
+/// While nothing can be written, what is due has to wait; so often it is tried again.
+constexpr auto try_again = std::chrono::milliseconds{100};
+
 [[noreturn]] void end_process(const error& why) {
   std::fprintf(stderr,
                "millrace: %s It is not known which of the latest changes are on disk, so this "
@@ -50,6 +55,13 @@ error to_refusal(const error& why) {
   return {errc::unavailable, "storage_error", why.detail, "", std::chrono::seconds{1}};
 }
 
+/// What can be read goes on being read; only the probe is about writing.
+result<engine::answer> answer_without_writing(const engine::query& what, const error& why,
+                                              group_writer& writer, timestamp now) {
+  if (std::holds_alternative<engine::probe_store>(what)) return std::unexpected(why);
+  return writer.read_committed(what, now);
+}
+
 /// One message with its answer, which is given once the group is on disk.
 class pending_answer final {
 public:
@@ -59,10 +71,18 @@ public:
       : asked_(std::move(asked)),
         found_(std::make_unique<result<engine::answer>>(std::move(found))) {}
 
+  /// Nothing of its group has happened.
+  void refuse(const error& why, group_writer& writer, timestamp now) {
+    for (engine::commit_result& each : results_) {
+      // What was refused for its own reasons had no effect in any case.
+      if (each) each = std::unexpected(engine::refusal{why, 0});
+    }
+    if (asked_) *found_ = answer_without_writing(asked_->what, why, writer, now);
+  }
+
   void give(const error* instead) {
     if (done_) {
       for (engine::commit_result& each : results_) {
-        // What was refused for its own reasons had no effect in any case.
         if (instead != nullptr && each) each = std::unexpected(engine::refusal{*instead, 0});
       }
       done_(std::move(results_));
@@ -102,7 +122,7 @@ private:
   void run_group();
   void execute(message& what);
   void finish_group(result<group_report> report);
-  /// Answers what was taken without executing it.
+  /// Answers what was taken without writing anything.
   void refuse_group(const error& why);
   [[nodiscard]] inbox::deadline next_deadline();
   void sync_in_time();
@@ -191,6 +211,10 @@ inbox::deadline store_impl::next_deadline() {
   const auto consider = [&next](steady::time_point at) { next = next ? std::min(*next, at) : at; };
   if (unsynced_since_) consider(*unsynced_since_ + with_.async_window);
   if (!clock_.ticks()) return next;
+  if (failing_) {
+    consider(steady::now() + try_again);
+    return next;
+  }
   if (const std::optional<timestamp> event = writer_->next_event()) {
     const duration left = std::clamp<duration>(*event - clock_.now(), duration{0}, look_again);
     consider(steady::now() + left);
@@ -262,10 +286,8 @@ void store_impl::finish_group(result<group_report> report) {
   if (!report) {
     failing_ = true;
     const error why = to_refusal(report.error());
-    syncer_.add(log_syncer::when::behind_others, log_syncer::where::here,
-                [why, give = take_answers()](const error* instead) mutable {
-                  give(instead != nullptr ? instead : &why);
-                });
+    for (pending_answer& each : answers_) each.refuse(why, *writer_, clock_.now());
+    syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
     return;
   }
   // Told before the sync: whoever is woken asks, and is answered behind it.
@@ -285,7 +307,8 @@ void store_impl::finish_group(result<group_report> report) {
 void store_impl::refuse_group(const error& why) {
   for (message& each : taken_) {
     if (auto* asked = std::get_if<std::unique_ptr<question>>(&each)) {
-      answers_.emplace_back(std::move(*asked), std::unexpected(why));
+      auto found = answer_without_writing((*asked)->what, why, *writer_, clock_.now());
+      answers_.emplace_back(std::move(*asked), std::move(found));
       continue;
     }
     auto& submitted = std::get<submission>(each);
@@ -304,12 +327,18 @@ void store_impl::sync_in_time() {
 
 void store_impl::checkpoint_in_time() {
   constexpr std::size_t page_bytes = 4096;
-  if (checkpointer_.finished()) {
+  const std::size_t bytes = static_cast<std::size_t>(writer_->files().log_pages()) * page_bytes;
+  // While there is little to do, nobody waits for the writer's part: it is left to one more
+  // checkpoint, until one of them meets no write.
+  const bool quiet = with_.prepared_log_bytes > 0 && recent_group_ <= settled_here_max &&
+                     bytes <= with_.checkpoint_bytes;
+  if (checkpointer_.finished() && !quiet) {
     static_cast<void>(writer_->files().run_checkpoint(database::checkpoint::passive));
     return;
   }
-  const auto pages = static_cast<std::size_t>(writer_->files().log_pages());
-  if (failing_ || pages * page_bytes > with_.checkpoint_bytes) checkpointer_.begin();
+  const std::size_t most =
+      quiet ? std::min(with_.prepared_log_bytes, with_.checkpoint_bytes) : with_.checkpoint_bytes;
+  if (failing_ || bytes > most) checkpointer_.begin();
 }
 
 result<void> store_impl::backup(const std::filesystem::path& target) {
@@ -322,6 +351,9 @@ result<std::unique_ptr<embedded_store>> embedded_store::open(options with) {
   const static system_clock_source system_clock;
   const clock_source& clock = with.clock != nullptr ? *with.clock : system_clock;
   if (with.vfs.empty()) with.vfs = default_vfs;
+  if (result<void> sound = engine::check_queue_settings(with.defaults); !sound) {
+    return std::unexpected(std::move(sound.error()));
+  }
   with.directory = std::filesystem::absolute(with.directory);
   auto lock = directory_lock::take(with.directory);
   if (!lock) return std::unexpected(std::move(lock.error()));
@@ -330,10 +362,12 @@ result<std::unique_ptr<embedded_store>> embedded_store::open(options with) {
   }
   auto writer = group_writer::open({.directory = with.directory,
                                     .vfs = with.vfs,
+                                    .defaults = with.defaults,
                                     .hot_jobs_bytes = with.hot_jobs_bytes,
                                     .page_cache_bytes = with.page_cache_bytes},
                                    clock.now());
   if (!writer) return std::unexpected(std::move(writer.error()));
+  (*writer)->files().prepare_log(with.prepared_log_bytes);
   if (result<void> synced = (*writer)->files().sync_log(); !synced) {
     return std::unexpected(std::move(synced.error()));
   }

@@ -47,6 +47,11 @@ public:
     store_ = std::move(*opened);
   }
 
+  void open_again_with(const engine::queue_settings& defaults) override {
+    with_.defaults = defaults;
+    open_again();
+  }
+
 private:
   const manual_clock& clock_;
   embedded::test_directory root_;
@@ -65,9 +70,11 @@ engine_case embedded_case(std::string name, embedded::options with) {
 
 std::vector<engine_case> engines_under_test() {
   // The second reads every job from the disk, and writes its log back all the time.
-  return {embedded_case("Embedded", {}),
-          embedded_case("EmbeddedWithoutCaches",
-                        {.hot_jobs_bytes = 0, .page_cache_bytes = 65'536, .checkpoint_bytes = 1})};
+  return {embedded_case("Embedded", {.prepared_log_bytes = 0}),
+          embedded_case("EmbeddedWithoutCaches", {.hot_jobs_bytes = 0,
+                                                  .page_cache_bytes = 65'536,
+                                                  .prepared_log_bytes = 65'536,
+                                                  .checkpoint_bytes = 1})};
 }
 
 std::vector<engine_case> reopenable_engines_under_test() { return engines_under_test(); }

@@ -2,12 +2,14 @@
 #include "ledger_run.hpp"
 #include "test_directory.hpp"
 
+#include <millrace/engine/async.hpp>
 #include <millrace/engine_embedded/embedded_store.hpp>
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <future>
 #include <string>
 #include <utility>
 
@@ -25,6 +27,7 @@ options faulty_options(const std::filesystem::path& directory, const clock_sourc
           .clock = &clock,
           .hot_jobs_bytes = 0,
           .page_cache_bytes = 65'536,
+          .prepared_log_bytes = 65'536,
           .checkpoint_bytes = 100'000,
           .vfs = fault_vfs::name(),
           .on_sync_failure = [](const error&) { ++sync_failures; }};
@@ -122,6 +125,46 @@ TEST(Faults, OfSeveralWritesLoseNothing) {
 
 TEST(Faults, OfAFullDiskLoseNothing) {
   fail_every_nth(static_cast<unsigned>(operation::write), true, 7);
+}
+
+TEST(Faults, OfAFullDiskLeaveReadsAlone) {
+  const test_directory directory;
+  const manual_clock clock;
+  auto store = embedded_store::open(faulty_options(directory.path(), clock));
+  ASSERT_TRUE(store);
+  const auto enqueue = [&] {
+    engine::transaction one;
+    one.steps.push_back(engine::enqueue_job{.queue = {.name = "q"}});
+    return engine::blocking::commit(**store, std::move(one));
+  };
+  const engine::commit_result before = enqueue();
+  ASSERT_TRUE(before);
+  const engine::job_id id = std::get<engine::job_enqueued>(before->outcomes[0]).made.id;
+
+  fault_vfs::arm({.operations = static_cast<unsigned>(operation::write),
+                  .at = 1,
+                  .times = 1'000'000,
+                  .full = true});
+  for (int i = 0; i < 3; ++i) {
+    // In one group with what is refused, and after it.
+    std::promise<bool> asked;
+    std::vector<engine::transaction> batch(1);
+    batch[0].steps.push_back(engine::enqueue_job{.queue = {.name = "q"}});
+    (*store)->submit(std::move(batch), [](auto) {});
+    (*store)->ask(engine::find_job{id},
+                  [&asked](auto found) { asked.set_value(found.has_value()); });
+    EXPECT_TRUE(asked.get_future().get());
+    const engine::commit_result refused = enqueue();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().why.kind, errc::storage_full);
+    const auto queue = engine::blocking::ask(**store, engine::find_queue{{.name = "q"}});
+    ASSERT_TRUE(queue) << queue.error().detail;
+    EXPECT_EQ((*queue)->waiting, 1U) << "what was refused is not seen";
+    EXPECT_FALSE(engine::blocking::ask(**store, engine::probe_store{}));
+  }
+  fault_vfs::disarm();
+  EXPECT_TRUE(engine::blocking::ask(**store, engine::probe_store{}));
+  EXPECT_TRUE(enqueue());
 }
 
 TEST(Faults, OfAReadLoseNothing) {

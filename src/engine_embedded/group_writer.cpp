@@ -117,6 +117,7 @@ std::vector<std::uint64_t> group_writer::addressed_by(const engine::step& what) 
 
 result<group_report> group_writer::commit() {
   sweep();
+  forget_keys();
   group_report report{.sync_first = sync_first_, .wrote = begun_};
   if (const std::uint64_t ceiling = stamps_.wanted_ceiling(); ceiling != 0 && !db_->failed()) {
     static_cast<void>(to_write());
@@ -149,7 +150,12 @@ std::optional<timestamp> group_writer::next_event() {
     next = next ? std::min(*next, moment) : moment;
   };
   if (const auto due = memory_->first_due()) consider(due->first);
-  if (const auto forgotten = memory_->first_forgotten()) consider(forgotten->first);
+  if (const auto forgotten = memory_->first_forgotten()) {
+    // What the last sweep left to the next one does not hurry.
+    constexpr std::int64_t unhurried_us = 10'000;
+    const bool left = ended_unswept_ > 0;
+    consider(left ? std::max(forgotten->first, to_micros(now_) + unhurried_us) : forgotten->first);
+  }
   if (!memory_->idempotency.empty()) {
     consider(to_micros(memory_->idempotency.front().made_at + engine::idempotency_kept));
   }
@@ -244,15 +250,19 @@ group_writer::refused group_writer::refuse_new_queue(const engine::queue_key& ke
 
 group_writer::refused group_writer::refuse_job(const queue_state* queue,
                                                std::uint64_t added) const {
-  const static engine::queue_settings normal;
   if (queue != nullptr && queue->draining) {
     return conflict("queue_draining", "The queue is being drained and takes no new jobs.");
   }
-  const std::uint64_t most = queue == nullptr ? normal.depth_max : queue->settings.depth_max;
+  const std::uint64_t most = (queue == nullptr ? with_.defaults : queue->settings).depth_max;
   const std::uint64_t waiting = queue == nullptr ? 0 : queue->waiting();
   if (most == 0 || waiting + added <= most) return std::nullopt;
   return error{errc::exhausted, "queue_full", "As many jobs wait in the queue as it may hold.", "",
                std::chrono::seconds{1}};
+}
+
+void group_writer::apply_defaults(engine::enqueue_job& step, const queue_state& queue) const {
+  engine::apply_queue_defaults(step, with_.defaults);
+  engine::apply_queue_defaults(step, queue.settings);
 }
 
 void group_writer::count(queue_state& queue, timestamp at, minute_counts::field what) {

@@ -53,6 +53,7 @@ public:
   struct settings {
     std::filesystem::path directory;
     std::string vfs;
+    engine::queue_settings defaults;
     std::size_t hot_jobs_bytes{0};
     std::size_t page_cache_bytes{0};
   };
@@ -70,6 +71,10 @@ public:
   void advance(timestamp clock_now, job_hints about_jobs);
   [[nodiscard]] engine::commit_result execute(engine::transaction what);
   [[nodiscard]] result<engine::answer> read(const engine::query& what);
+  /// While nothing can be written: answers from what was committed last. Nothing of what is due by
+  /// now has happened. Requires: no group has begun.
+  [[nodiscard]] result<engine::answer> read_committed(const engine::query& what,
+                                                      timestamp clock_now);
   /// Ends the group. On an error nothing of it has happened, and none of its answers may be given.
   [[nodiscard]] result<group_report> commit();
 
@@ -124,6 +129,7 @@ private:
   void write_queue(const queue_state& queue);
   [[nodiscard]] refused refuse_new_queue(const engine::queue_key& key, plan& with);
   [[nodiscard]] refused refuse_job(const queue_state* queue, std::uint64_t added) const;
+  void apply_defaults(engine::enqueue_job& step, const queue_state& queue) const;
   void count(queue_state& queue, timestamp at, minute_counts::field what);
   void hint_available(queue_state& queue, std::size_t jobs = 1);
   void hint_changed(const live_job& job);
@@ -246,19 +252,6 @@ private:
   [[nodiscard]] result<void> begin_life(timestamp now);
   void load_queues(memory_state& into);
   void load_jobs(memory_state& into);
-  void load_job(memory_state& into, statement& from);
-  void load_live(memory_state& into, queue_state& queue, statement& from);
-  void place_loaded(memory_state& into, std::int64_t before, std::uint64_t order);
-  void load_crons(memory_state& into);
-  void load_keys(memory_state& into);
-  /// What the journal says was running when the store was closed or died.
-  void adopt_leases();
-  void drop_unclaimed_leases();
-  /// Undoes the present group; says why it failed.
-  [[nodiscard]] error roll_back();
-  /// Builds memory anew from the disk; false when that cannot be read either.
-  bool reload();
-
   /// A live job that has not found its place yet.
   struct loaded_job {
     std::int64_t run_at;
@@ -269,6 +262,21 @@ private:
       return std::pair(a.run_at, a.order) > std::pair(b.run_at, b.order);
     }
   };
+  void load_job(memory_state& into, statement& job, statement* state);
+  void load_live(memory_state& into, queue_state& queue, statement& from, statement* state);
+  static void load_state(live_job& job, loaded_job& waiting, statement& from);
+  void place_loaded(memory_state& into, std::int64_t before, std::uint64_t order);
+  void place_rest(memory_state& into);
+  void load_crons(memory_state& into);
+  void load_keys(memory_state& into);
+  /// What the journal says was running when the store was closed or died.
+  void adopt_leases();
+  /// Renews the leases of jobs that run, drops the others.
+  void settle_adopted_leases(const memory_state& jobs_of);
+  /// Undoes the present group; says why it failed.
+  [[nodiscard]] error roll_back();
+  /// Builds memory anew from the disk; false when that cannot be read either.
+  bool reload();
 
   settings with_;
   std::unique_ptr<database> db_;
@@ -304,8 +312,9 @@ private:
   std::vector<queue_state*> hinted_;
   std::vector<engine::job_id> changed_jobs_;
   bool crons_changed_{false};
-  /// Jobs that ended.
+  /// Jobs that ended; and those since the last sweep.
   std::size_t ended_{0};
+  std::size_t ended_unswept_{0};
 
   // Of `load_jobs`.
   std::priority_queue<loaded_job, std::vector<loaded_job>, std::greater<>> loaded_;

@@ -2,6 +2,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/json.hpp>
+#include <millrace/engine/job.hpp>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -28,6 +29,11 @@ public:
   template <class T>
   void add(std::string_view name, const std::optional<T>& value) {
     if (value) out_[name] = to_value(*value);
+  }
+  /// Only what is the queue's own.
+  template <class T>
+  void add(std::string_view name, const engine::setting<T>& value) {
+    if (value.own()) out_[name] = to_value(value.value());
   }
   void add_value(std::string_view name, json::value value) { out_[name] = std::move(value); }
   [[nodiscard]] bool empty() const noexcept { return out_.empty(); }
@@ -88,6 +94,12 @@ public:
   void take(std::string_view name, std::optional<T>& into) {
     if (!from_.contains(name)) return;
     take(name, into.emplace());
+  }
+  template <class T>
+  void take(std::string_view name, engine::setting<T>& into) {
+    std::optional<T> own;
+    take(name, own);
+    if (own) into = *own;
   }
   [[nodiscard]] const json::object* object(std::string_view name) {
     const json::value* found = from_.if_contains(name);

@@ -17,30 +17,27 @@ using engine::job_status;
 
 namespace {
 
-// The columns of `read_live_columns`.
+// The columns of `read_jobs` and of `read_states`.
+namespace in_job {
+enum column { id, queue, priority, max_attempts, created_at, run_at, group_key, unique_key };
+}
+namespace in_state {
 enum column {
   id,
-  queue,
-  priority,
-  max_attempts,
-  created_at,
-  first_run_at,
-  group_key,
-  unique_key,
   status,
   attempts,
   token,
   version,
   run_at,
   ready,
-  moved_priority,
+  priority,
   cancel_requested,
   finished_at,
-  failed_at,
   log_lines,
   fingerprint,
-  dead_error,
+  error,
 };
+}
 
 }  // namespace
 
@@ -76,10 +73,7 @@ result<void> group_writer::begin_life(timestamp now) {
   commit_.run();
   stamps_.ceiling_written(ceiling);
   adopt_leases();
-  if (!db_->failed() && reload()) {
-    drop_unclaimed_leases();
-    return {};
-  }
+  if (!db_->failed() && reload()) return {};
   return std::unexpected(*db_->failure());
 }
 
@@ -108,15 +102,15 @@ void group_writer::adopt_leases() {
   }
 }
 
-void group_writer::drop_unclaimed_leases() {
-  std::vector<std::uint64_t> over;
-  leases_.for_each([&](std::uint64_t id, const lease&) {
-    const job_slot slot = memory_->jobs.find(id);
-    if (slot == no_slot || memory_->jobs[slot].status != job_status::running) over.push_back(id);
-  });
-  for (const std::uint64_t id : over) leases_.end(id);
+void group_writer::settle_adopted_leases(const memory_state& jobs_of) {
+  std::vector<std::uint64_t> useless;
   std::vector<std::uint64_t> live;
-  leases_.for_each([&](std::uint64_t id, const lease&) { live.push_back(id); });
+  leases_.for_each([&](std::uint64_t id, const lease&) {
+    const job_slot slot = jobs_of.jobs.find(id);
+    const bool runs = slot != no_slot && jobs_of.jobs[slot].status == job_status::running;
+    (runs ? live : useless).push_back(id);
+  });
+  for (const std::uint64_t id : useless) leases_.end(id);
   for (const std::uint64_t id : live) {
     if (const std::optional<stored_job> stored = rows_.read(id)) {
       leases_.renew(id, stored->what.spec.timeout, now_);
@@ -128,9 +122,11 @@ void group_writer::drop_unclaimed_leases() {
 // ---- memory from the disk
 
 bool group_writer::reload() {
-  auto fresh = std::make_unique<memory_state>();
+  auto fresh = std::make_unique<memory_state>(with_.defaults);
   load_queues(*fresh);
   load_jobs(*fresh);
+  if (!memory_ && !db_->failed()) settle_adopted_leases(*fresh);
+  place_rest(*fresh);
   load_crons(*fresh);
   load_keys(*fresh);
   memory_is_stale_ = db_->failed();
@@ -155,71 +151,86 @@ void group_writer::load_queues(memory_state& into) {
   }
 }
 
+// Side by side, both in the order of ids: that saves looking the state of each job up.
 void group_writer::load_jobs(memory_state& into) {
   loaded_ = {};
-  statement from(*db_, sql::read_live_columns);
-  while (from.row()) load_job(into, from);
-  place_loaded(into, std::numeric_limits<std::int64_t>::max(),
-               std::numeric_limits<std::uint64_t>::max());
+  statement jobs(*db_, sql::read_jobs);
+  statement states(*db_, sql::read_states);
+  bool more_states = states.row();
+  while (jobs.row()) {
+    const std::int64_t id = jobs.integer(in_job::id);
+    while (more_states && states.integer(in_state::id) < id) more_states = states.row();
+    const bool has_state = more_states && states.integer(in_state::id) == id;
+    load_job(into, jobs, has_state ? &states : nullptr);
+  }
   for (const auto& made : into.queues()) into.sort_ended(*made);
   into.any_log = rows_.any_log();
 }
 
-void group_writer::load_job(memory_state& into, statement& from) {
-  queue_state* in = into.find_queue_row(from.integer(queue));
-  if (in == nullptr) return db_->note(SQLITE_CORRUPT);
-  const bool has_state = !from.is_null(status);
-  const auto at_rest =
-      has_state ? static_cast<job_status>(from.integer(status)) : job_status::queued;
-  if (!engine::is_final(at_rest)) return load_live(into, *in, from);
-  const std::optional<timestamp> ended = from.moment(finished_at);
+void group_writer::load_job(memory_state& into, statement& job, statement* state) {
+  queue_state* queue = into.find_queue_row(job.integer(in_job::queue));
+  if (queue == nullptr) return db_->note(SQLITE_CORRUPT);
+  if (state == nullptr) return load_live(into, *queue, job, nullptr);
+  const auto at_rest = static_cast<job_status>(state->integer(in_state::status));
+  if (!engine::is_final(at_rest)) return load_live(into, *queue, job, state);
+  const std::optional<timestamp> ended = state->moment(in_state::finished_at);
   if (!ended) return db_->note(SQLITE_CORRUPT);
-  const ended_list::entry entry(*ended, from.natural(id), at_rest);
-  ++in->count[static_cast<std::size_t>(at_rest)];
-  if (at_rest != job_status::dead) return in->finished.append(entry);
-  in->dead.append(entry);
-  in->dead_attempts += from.natural(attempts);
-  in->causes.add(std::string(from.text(fingerprint)), from.text(dead_error));
+  const ended_list::entry entry(*ended, job.natural(in_job::id), at_rest);
+  ++queue->count[static_cast<std::size_t>(at_rest)];
+  if (at_rest != job_status::dead) return queue->finished.append(entry);
+  queue->dead.append(entry);
+  queue->dead_attempts += state->natural(in_state::attempts);
+  queue->causes.add(std::string(state->text(in_state::fingerprint)), state->text(in_state::error));
 }
 
-void group_writer::load_live(memory_state& into, queue_state& in, statement& from) {
-  const bool has_state = !from.is_null(status);
-  const job_slot slot = into.add_job(from.natural(id), in, std::string(from.text(group_key)));
+void group_writer::load_live(memory_state& into, queue_state& in, statement& from,
+                             statement* state) {
+  const job_slot slot =
+      into.add_job(from.natural(in_job::id), in, std::string(from.text(in_job::group_key)));
   live_job& job = into.jobs[slot];
-  job.max_attempts = static_cast<std::uint16_t>(from.integer(max_attempts));
-  job.attempts = static_cast<std::uint16_t>(from.integer(attempts));
-  job.priority = static_cast<std::uint8_t>(
-      from.integer(from.is_null(moved_priority) ? priority : moved_priority));
-  job.cancel_requested = from.integer(cancel_requested) != 0;
-  job.has_state = has_state;
-  job.has_log = from.integer(log_lines) > 0;
-  job.version = has_state ? from.natural(version) : job.id;
-  if (!from.is_null(unique_key)) {
-    job.has_unique = into.uniques.take(in.index, from.text(unique_key), job.id);
+  job.max_attempts = static_cast<std::uint16_t>(from.integer(in_job::max_attempts));
+  job.priority = static_cast<std::uint8_t>(from.integer(in_job::priority));
+  job.version = job.id;
+  if (!from.is_null(in_job::unique_key)) {
+    job.has_unique = into.uniques.take(in.index, from.text(in_job::unique_key), job.id);
   }
-  const bool first = from.is_null(first_run_at);
-  const std::int64_t due = from.integer(!from.is_null(run_at) ? run_at
-                                        : first               ? created_at
-                                                              : first_run_at);
+  const bool first = from.is_null(in_job::run_at);
+  loaded_job waiting{.run_at = from.integer(first ? in_job::created_at : in_job::run_at),
+                     .order = job.id,
+                     .slot = slot,
+                     .status = job_status::scheduled};
+  if (state != nullptr) load_state(job, waiting, *state);
   const lease* held = leases_.find(job.id);
-  if (held != nullptr && held->token > from.natural(token)) {
+  if (held != nullptr && (state == nullptr || held->token > state->natural(in_state::token))) {
     ++job.attempts;
-    job.run_at = due;
+    job.run_at = waiting.run_at;
     job.version = stamps_.next(now_);
     into.place_running(slot);
     in.ready.resume_run(job.group);
     return;
   }
-  if (!has_state && first) {
+  if (state == nullptr && first) {
     // By far the most frequent: it has been available since it was made, and so come before it
     // only those of its predecessors that had to wait for a moment before that.
-    place_loaded(into, due, job.id);
-    into.place_queued(slot, from_micros(due));
+    place_loaded(into, waiting.run_at, job.id);
+    into.place_queued(slot, from_micros(waiting.run_at));
     return;
   }
-  const auto resting =
-      has_state ? static_cast<job_status>(from.integer(status)) : job_status::scheduled;
-  loaded_.push({due, from.is_null(ready) ? job.id : from.natural(ready), slot, resting});
+  loaded_.push(waiting);
+}
+
+void group_writer::load_state(live_job& job, loaded_job& waiting, statement& from) {
+  job.has_state = true;
+  job.attempts = static_cast<std::uint16_t>(from.integer(in_state::attempts));
+  job.version = from.natural(in_state::version);
+  job.cancel_requested = from.integer(in_state::cancel_requested) != 0;
+  job.has_log = from.integer(in_state::log_lines) > 0;
+  if (!from.is_null(in_state::priority)) {
+    job.priority = static_cast<std::uint8_t>(from.integer(in_state::priority));
+  }
+  if (!from.is_null(in_state::run_at)) waiting.run_at = from.integer(in_state::run_at);
+  if (!from.is_null(in_state::ready)) waiting.order = from.natural(in_state::ready);
+  waiting.status = static_cast<job_status>(from.integer(in_state::status));
 }
 
 // Places what became available before a moment, in that order.
@@ -236,6 +247,25 @@ void group_writer::place_loaded(memory_state& into, std::int64_t before, std::ui
     // That it was promoted is not on disk: a reader may have seen a version of that change.
     if (next.status != job_status::queued) job.version = stamps_.next(now_);
     into.place_queued(next.slot, from_micros(next.run_at));
+  }
+}
+
+// Behind the jobs that were available at the end of the life before comes what happened since: what
+// became due, and leases that are over. Both are left to `advance`, which puts them into one order;
+// before the first of those leases nothing has to wait for it.
+void group_writer::place_rest(memory_state& into) {
+  due_entry first_left{to_micros(now_), std::numeric_limits<std::uint64_t>::max()};
+  if (const auto over = leases_.first_over(now_)) {
+    first_left = std::min(first_left, due_entry(to_micros(over->first), over->second));
+  }
+  place_loaded(into, first_left.first, first_left.second);
+  for (; !loaded_.empty(); loaded_.pop()) {
+    const loaded_job next = loaded_.top();
+    if (next.status == job_status::queued) {
+      into.place_queued(next.slot, from_micros(next.run_at));
+    } else {
+      into.place_waiting(next.slot, next.status, from_micros(next.run_at));
+    }
   }
 }
 

@@ -32,17 +32,19 @@ void group_writer::apply_due() {
   applying_due_ = false;
 }
 
-// Forgets what is kept no longer, a little with every group: more than can have ended in it, so
-// that it never falls behind.
+// Forgets what is kept no longer: more than can have ended since the last time, so that it never
+// falls behind. While jobs end in every group it is done for many groups at once, since what is
+// forgotten stands side by side, and each group would write the same pages.
 void group_writer::sweep() {
   constexpr std::size_t forgotten_max = 256;
-  std::size_t left = forgotten_max + 2 * std::exchange(ended_, 0);
+  const bool more_to_come = std::exchange(ended_, 0) > 0;
+  if (more_to_come && ended_unswept_ < forgotten_max) return;
+  std::size_t left = forgotten_max + 2 * std::exchange(ended_unswept_, 0);
   while (left-- > 0 && !db_->failed()) {
     const auto first = memory_->first_forgotten();
     if (!first || first->first > to_micros(now_)) break;
     if (!forget_oldest(*memory_->queues()[first->second])) break;
   }
-  forget_keys();
 }
 
 bool group_writer::forget_oldest(queue_state& queue) {

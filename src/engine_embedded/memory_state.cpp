@@ -2,6 +2,7 @@
 
 #include <millrace/base/assert.hpp>
 #include <millrace/base/names.hpp>
+#include <millrace/engine/retry.hpp>
 #include <millrace/engine/wakeups.hpp>
 
 #include <algorithm>
@@ -9,8 +10,6 @@
 namespace millrace::embedded {
 
 using engine::job_status;
-
-memory_state::memory_state() = default;
 
 // ---- queues
 
@@ -39,6 +38,7 @@ queue_state& memory_state::add_queue(engine::queue_key key, std::int64_t row) {
 }
 
 void memory_state::set_settings(queue_state& queue, engine::queue_settings to) {
+  engine::follow_defaults(to, defaults_);
   if (to.rate != queue.settings.rate) queue.starts.rebind(to.rate);
   queue.settings = std::move(to);
   queue.ready.set_bounds({.group_rate = queue.settings.group_rate,

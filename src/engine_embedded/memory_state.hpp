@@ -32,7 +32,8 @@ using cron_name = std::pair<std::string, std::string>;
 /// Threading: the writer's.
 class memory_state final {
 public:
-  memory_state();
+  /// `defaults`: what queues leave to the store.
+  explicit memory_state(const engine::queue_settings& defaults) : defaults_(defaults) {}
   memory_state(const memory_state&) = delete;
   memory_state& operator=(const memory_state&) = delete;
 
@@ -108,6 +109,7 @@ private:
   void relist_due(queue_state& queue);
   void relist_forgotten(queue_state& queue);
 
+  const engine::queue_settings& defaults_;
   std::pmr::unsynchronized_pool_resource pool_;
   std::vector<std::unique_ptr<queue_state>> queues_;
   std::map<engine::queue_key, std::uint32_t> queue_names_;

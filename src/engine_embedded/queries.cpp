@@ -50,6 +50,18 @@ result<engine::answer> group_writer::read(const engine::query& what) {
   return std::visit([this](const auto& one) { return answer(one); }, what);
 }
 
+result<engine::answer> group_writer::read_committed(const engine::query& what,
+                                                    timestamp clock_now) {
+  now_ = std::max(now_, clock_now);
+  const bool there = !memory_is_stale_ || reload();
+  result<engine::answer> found = there ? read(what) : engine::answer();
+  if (db_->failed()) {
+    found = std::unexpected(*db_->failure());
+    db_->clear_failure();
+  }
+  return found;
+}
+
 result<engine::answer> group_writer::answer(const engine::find_job& what) { return view(what.id); }
 
 result<engine::answer> group_writer::answer(const engine::read_job_log& what) {

@@ -17,9 +17,11 @@ constexpr std::int64_t application_id = 0x6d696c6c;
 /// What leads from format n to n + 1, n being the index. The first makes the tables.
 constexpr std::array<std::string_view, database_format> migrations{sql::format_1};
 
-/// A file up to this size is checked as a whole after it was not closed cleanly. Of a larger one
-/// the tables of jobs are read in any case, to rebuild what is in memory.
-constexpr std::int64_t checked_bytes_max = std::int64_t{64} << 20U;
+/// A file up to this size is checked as a whole after it was not closed cleanly: what takes no
+/// longer than the rest of the opening. Of a larger one the tables of jobs are read in any case, to
+/// rebuild what is in memory; neither a kill nor a power loss damages the file, so this is for bad
+/// disks.
+constexpr std::int64_t checked_bytes_max = std::int64_t{4} << 20U;
 
 std::unexpected<error> damaged(std::string_view why) {
   return fail(errc::corrupted, "database_corrupt",

@@ -174,10 +174,10 @@ std::string settings_to_json(const engine::queue_settings& settings) {
   }
   out.add("concurrency", settings.concurrency, normal.concurrency);
   out.add("group_concurrency", settings.group_concurrency, normal.group_concurrency);
-  out.add("depth_max", settings.depth_max, normal.depth_max);
-  out.add("keep_finished_us", settings.keep_finished, normal.keep_finished);
-  out.add("keep_finished_count", settings.keep_finished_count, normal.keep_finished_count);
-  out.add("keep_dead_us", settings.keep_dead, normal.keep_dead);
+  out.add("depth_max", settings.depth_max);
+  out.add("keep_finished_us", settings.keep_finished);
+  out.add("keep_finished_count", settings.keep_finished_count);
+  out.add("keep_dead_us", settings.keep_dead);
   out.add("level", settings.level);
   if (settings.backoff) out.add_value("backoff", backoff_object(*settings.backoff));
   out.add("max_attempts", settings.max_attempts);

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 namespace millrace::embedded {
 namespace {
@@ -111,6 +112,19 @@ void database::watch_log() {
     return SQLITE_OK;
   };
   sqlite3_wal_hook(handle_, keep, this);
+}
+
+void database::prepare_log(std::size_t bytes) {
+  constexpr int chunk = 65'536;
+  sqlite3_file* log = log_file();
+  sqlite3_int64 size = 0;
+  if (log == nullptr || log->pMethods->xFileSize(log, &size) != SQLITE_OK) return;
+  const std::vector<char> zeros(chunk);
+  for (sqlite3_int64 at = size; at < static_cast<sqlite3_int64>(bytes); at += chunk) {
+    if (log->pMethods->xWrite(log, zeros.data(), chunk, at) == SQLITE_OK) continue;
+    log->pMethods->xTruncate(log, size);
+    return;
+  }
 }
 
 result<void> database::sync_log() {

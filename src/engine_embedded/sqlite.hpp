@@ -51,6 +51,9 @@ public:
   void watch_log();
   /// Pages in the log after the last commit of this connection.
   [[nodiscard]] int log_pages() const noexcept { return log_pages_; }
+  /// Writes the log up to this size, behind what it holds: zeros, which no reader takes for more.
+  /// What cannot be written is left out.
+  void prepare_log(std::size_t bytes);
   /// Brings the log to the disk. Unlike all else, from any thread.
   [[nodiscard]] result<void> sync_log();
 

@@ -115,7 +115,7 @@ std::optional<engine::job_id> group_writer::fire(const engine::cron_entry& entry
                             .default_attempts = entry.default_attempts,
                             .default_backoff = entry.default_backoff,
                             .default_level = entry.default_level};
-  engine::apply_queue_defaults(asked, queue.settings);
+  apply_defaults(asked, queue);
   engine::job_enqueued made = enqueue(queue, std::move(asked.spec), asked.level);
   if (made.duplicate) return std::nullopt;
   return std::move(made.made.id);

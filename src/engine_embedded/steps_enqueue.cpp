@@ -26,7 +26,7 @@ group_writer::refused group_writer::check(const engine::enqueue_job& step, plan&
 
 engine::outcome group_writer::apply(engine::enqueue_job& step, const plan&) {
   queue_state& queue = *open_queue(step.queue);
-  engine::apply_queue_defaults(step, queue.settings);
+  apply_defaults(step, queue);
   return enqueue(queue, std::move(step.spec), step.level);
 }
 

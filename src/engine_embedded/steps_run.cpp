@@ -99,6 +99,7 @@ void group_writer::end_job(job_slot slot, stored_job& stored, job_status status,
   what.cancel_requested = job.cancel_requested;
   stored.ready.reset();
   ++ended_;
+  ++ended_unswept_;
   if (status == job_status::dead) stored.fingerprint = engine::error_fingerprint(what.error);
   to_write().write_state(stored);
   hint_changed(job);
@@ -133,6 +134,7 @@ engine::outcome group_writer::apply(engine::ack_job& step, const plan&) {
                               now_, step.result);
   leases_.end(job.id);
   ++ended_;
+  ++ended_unswept_;
   memory_->displace(slot);
   hint_permit(queue);
   hint_changed(job);

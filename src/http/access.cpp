@@ -18,7 +18,7 @@ std::unexpected<error> malformed_host() {
 
 std::unexpected<error> origin_not_allowed() {
   return fail(errc::forbidden, "origin_not_allowed",
-              "A page of another site may not call this server.", "Origin");
+              "A page of another site (Origin) may not call this server.", "Origin");
 }
 
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
@@ -110,8 +110,8 @@ result<void> access_check::check_host(const request& what) const {
     return {};
   }
   return fail(errc::forbidden, "host_not_allowed",
-              fmt::format("This server does not answer to the name {}. Use the address it listens "
-                          "on, or configure the name.",
+              fmt::format("This server does not answer to the Host {}. Use the address it listens "
+                          "on, or configure the name (host_names).",
                           parts->host.substr(0, 128)),
               "Host");
 }

@@ -23,6 +23,8 @@ void expect_problem(const reply& answer, unsigned status, std::string_view code,
   EXPECT_EQ(answer.text("type"), "/problems/" + std::string{code});
   EXPECT_FALSE(answer.text("title").empty());
   EXPECT_FALSE(answer.text("detail").empty());
+  // Who reads the text alone must know what is meant.
+  EXPECT_NE(answer.text("detail").find(field), std::string::npos) << answer.body;
 }
 
 struct bad_body {

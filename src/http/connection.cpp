@@ -255,7 +255,7 @@ std::optional<response> connection::admit_body() {
   if (what.has(header::content_encoding) && what[header::content_encoding] != "identity") {
     return problem(415, error{.kind = errc::malformed,
                               .code = "unsupported_content_encoding",
-                              .detail = "Send the body as it is, without a content coding.",
+                              .detail = "Send the body as it is, without a Content-Encoding.",
                               .field = "Content-Encoding"});
   }
   if (!is_json_type(what[header::content_type])) {

@@ -75,7 +75,8 @@ result<void> read_job(const json::value& body, std::string_view text, cron_entry
       read_enqueue(*job, raw, {.project = into.project, .name = into.queue}, outer);
   if (!read) return std::unexpected(std::move(read.error()));
   if (read->level) {
-    return invalid("job.durability", "Set the durability of recurring jobs at their queue.");
+    return invalid("job.durability",
+                   "job.durability does not belong here: set the durability at the queue.");
   }
   into.job = std::move(read->spec);
   into.default_attempts = !read->max_attempts;
@@ -85,21 +86,34 @@ result<void> read_job(const json::value& body, std::string_view text, cron_entry
   return {};
 }
 
-void append_spec(std::string& out, const engine::job_spec& spec) {
+// What comes from the queue when a slot fires is not the entry's to tell.
+void append_spec(std::string& out, const cron_entry& entry) {
+  const engine::job_spec& spec = entry.job;
   const auto at = std::back_inserter(out);
   out += R"({"type":)";
   append_json_string(out, spec.type);
   out.append(R"(,"data":)").append(spec.data);
   fmt::format_to(at, R"(,"priority":{},"labels":)", spec.priority);
   append_labels(out, spec.labels);
-  fmt::format_to(at, R"(,"max_attempts":{},"backoff":)", spec.max_attempts);
-  append_backoff(out, spec.backoff);
+  if (!entry.default_attempts) fmt::format_to(at, R"(,"max_attempts":{})", spec.max_attempts);
+  if (!entry.default_backoff) {
+    out += R"(,"backoff":)";
+    append_backoff(out, spec.backoff);
+  }
   if (spec.delay > duration{0}) fmt::format_to(at, R"(,"delay":{})", to_seconds(spec.delay));
   if (spec.lease > duration{0}) fmt::format_to(at, R"(,"lease":{})", to_seconds(spec.lease));
   if (spec.timeout > duration{0}) fmt::format_to(at, R"(,"timeout":{})", to_seconds(spec.timeout));
   if (!spec.group.empty()) {
     out += R"(,"group":)";
     append_json_string(out, spec.group);
+  }
+  if (!spec.correlation_id.empty()) {
+    out += R"(,"correlation_id":)";
+    append_json_string(out, spec.correlation_id);
+  }
+  if (!spec.traceparent.empty()) {
+    out += R"(,"traceparent":)";
+    append_json_string(out, spec.traceparent);
   }
   if (spec.unique) {
     out += R"(,"unique":{"key":)";
@@ -140,11 +154,12 @@ void append_cron(std::string& out, const cron_entry& entry) {
   out += R"(,"time_zone":)";
   append_json_string(out, entry.time_zone);
   out += R"(,"job":)";
-  append_spec(out, entry.job);
+  append_spec(out, entry);
   fmt::format_to(at, R"(,"catch_up":"{}","overlap":"{}","paused":{},"next_at":)",
                  catch_up_words[static_cast<std::size_t>(entry.catch_up)],
                  overlap_words[static_cast<std::size_t>(entry.overlap)], entry.paused);
-  append_time(out, entry.next_at);
+  // A paused one fires at none of its slots.
+  append_time(out, entry.paused ? std::nullopt : entry.next_at);
   out += R"(,"last_fired_at":)";
   append_time(out, entry.last_fired_at);
   out += R"(,"last_job":)";

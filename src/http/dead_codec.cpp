@@ -4,6 +4,7 @@
 #include <millrace/engine/limits.hpp>
 #include <millrace/http/job_codec.hpp>
 #include <millrace/http/queue_codec.hpp>
+#include <millrace/queue/queue.hpp>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -107,7 +108,7 @@ void append_dead(std::string& out, const engine::job& job, std::optional<std::ui
   out += R"(,"first_failed_at":)";
   append_time(out, job.first_failed_at);
   out += R"(,"correlation_id":)";
-  append_json_string(out, job.spec.correlation_id);
+  append_json_string(out, correlation_of(job));
   out += '}';
 }
 

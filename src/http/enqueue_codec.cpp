@@ -103,11 +103,11 @@ constexpr std::array rules{
          }},
     rule{"lease",
          [](const json::value& from, enqueue_request& into, const field_path& field) {
-           return store_in(into.spec.lease, read_seconds(from, engine::lease_max, field));
+           return store_in(into.spec.lease, read_lease(from, field));
          }},
     rule{"timeout",
          [](const json::value& from, enqueue_request& into, const field_path& field) {
-           return store_in(into.spec.timeout, read_seconds(from, engine::delay_max, field));
+           return store_in(into.spec.timeout, read_seconds(from, engine::timeout_max, field));
          }},
     rule{"correlation_id",
          [](const json::value& from, enqueue_request& into, const field_path& field) {
@@ -147,7 +147,10 @@ result<enqueue_request> read_enqueue(const json::value& parsed, std::string_view
   result<void> read = read_members<enqueue_request>(parsed, rules, request, field);
   if (!read) return std::unexpected(std::move(read.error()));
   const auto within = [&field](error why) {
-    why.field = field_path{&field, why.field}.text();
+    std::string path = field_path{&field, why.field}.text();
+    // The text begins with the member as well: `job.type has 129 bytes …`.
+    if (why.detail.starts_with(why.field)) why.detail.replace(0, why.field.size(), path);
+    why.field = std::move(path);
     return std::unexpected(std::move(why));
   };
   result<std::string> data = read_raw(raw, "data");

@@ -51,7 +51,6 @@ void append_rare(std::string& out, const engine::job& job) {
   if (!spec.group.empty()) append_text(out, R"(,"group":)", spec.group);
   if (spec.unique) {
     append_text(out, R"(,"unique":{"key":)", spec.unique->key);
-    append_plain(out, R"(,"mode":")", unique_mode_name(spec.unique->mode));
     out += '}';
   }
   if (spec.lease > duration{0}) {
@@ -123,7 +122,7 @@ void append_open_job(std::string& out, const engine::job& job, job_view view) {
     out += "null";
   }
   if (view == job_view::whole) append_raw_or_null(out, R"(,"checkpoint":)", job.checkpoint);
-  append_text(out, R"(,"correlation_id":)", spec.correlation_id);
+  append_text(out, R"(,"correlation_id":)", correlation_of(job));
   append_plain(out, R"(,"durability":")", engine::to_string(job.level));
   append_rare(out, job);
 }

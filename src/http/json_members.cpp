@@ -75,11 +75,9 @@ constexpr std::array jitters{
     std::pair{std::string_view{"equal"}, backoff_jitter::equal},
     std::pair{std::string_view{"lengthen"}, backoff_jitter::lengthen},
 };
-constexpr std::chrono::hours backoff_max{24 * 30};
-
 result<void> read_milliseconds(const json::value& from, std::chrono::milliseconds& into,
                                const field_path& field) {
-  const result<duration> span = read_seconds(from, backoff_max, field);
+  const result<duration> span = read_seconds(from, engine::backoff_max, field);
   if (!span) return std::unexpected(span.error());
   into = std::chrono::round<std::chrono::milliseconds>(*span);
   return {};
@@ -163,7 +161,8 @@ result<duration> read_seconds(const json::value& from, duration max, const field
   const std::optional<double> seconds = number_of(from);
   if (!seconds) return wrong_kind(field, "a number of seconds", from);
   result<duration> span = seconds_to_duration(*seconds, max, field.name);
-  if (!span) span.error().field = field.text();
+  // The whole path costs an allocation, so it is put together only where it is told.
+  if (!span) return seconds_to_duration(*seconds, max, field.text());
   return span;
 }
 
@@ -179,9 +178,7 @@ result<duration> read_lease(const json::value& from, const field_path& field) {
 result<timestamp> read_time(const json::value& from, const field_path& field) {
   const json::string* text = from.if_string();
   if (text == nullptr) return wrong_kind(field, "an RFC 3339 time", from);
-  result<timestamp> at = parse_rfc3339({text->data(), text->size()}, field.name);
-  if (!at) at.error().field = field.text();
-  return at;
+  return parse_rfc3339({text->data(), text->size()}, field.text());
 }
 
 result<std::vector<engine::label>> read_labels(const json::value& from, const field_path& field) {
@@ -199,11 +196,11 @@ result<std::vector<engine::label>> read_labels(const json::value& from, const fi
   return labels;
 }
 
-result<backoff_spec> read_backoff(const json::value& from, const field_path& field) {
-  backoff_spec spec;
-  result<void> read = read_members<backoff_spec>(from, backoff_rules, spec, field);
+result<backoff_spec> read_backoff(const json::value& from, const field_path& field,
+                                  backoff_spec base) {
+  result<void> read = read_members<backoff_spec>(from, backoff_rules, base, field);
   if (!read) return std::unexpected(std::move(read.error()));
-  return spec;
+  return base;
 }
 
 result<engine::durability> read_durability(const json::value& from, const field_path& field) {

@@ -79,7 +79,9 @@ template <class Target>
 /// An object of strings, sorted by key.
 [[nodiscard]] result<std::vector<engine::label>> read_labels(const json::value& from,
                                                              const field_path& field);
-[[nodiscard]] result<backoff_spec> read_backoff(const json::value& from, const field_path& field);
+/// What is left out is as in `base`.
+[[nodiscard]] result<backoff_spec> read_backoff(const json::value& from, const field_path& field,
+                                                backoff_spec base = {});
 [[nodiscard]] result<engine::durability> read_durability(const json::value& from,
                                                          const field_path& field);
 

@@ -4,6 +4,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -110,6 +111,111 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(server.ask("POST /v1/jobs/" + made.text("id") + ":cancel").json(), "JobChanged");
 }
 
+// One value of a member, set into a body by its path, and whether the document admits it.
+struct probe {
+  std::string path;
+  boost::json::value value;
+  bool sound;
+};
+
+const boost::json::object& resolved(const boost::json::object& schema) {
+  const auto* reference = schema.if_contains("$ref");
+  if (reference == nullptr) return schema;
+  const std::string name{reference->as_string().c_str()};
+  return document().at("components").at("schemas").at(name.substr(name.rfind('/') + 1)).as_object();
+}
+
+bool is_number(const boost::json::object& schema) {
+  const auto* type = schema.if_contains("type");
+  const auto names_number = [](const boost::json::value& word) {
+    return word.as_string() == "integer" || word.as_string() == "number";
+  };
+  if (type == nullptr) return false;
+  return type->is_array() ? names_number(type->as_array().front()) : names_number(*type);
+}
+
+// The edges of every number and text below a schema.
+void collect_probes(const boost::json::object& unresolved, const std::string& path,
+                    std::vector<probe>& into) {
+  const boost::json::object& schema = resolved(unresolved);
+  if (const auto* ways = schema.if_contains("oneOf")) {
+    for (const auto& way : ways->as_array()) collect_probes(way.as_object(), path, into);
+    return;
+  }
+  if (const auto* members = schema.if_contains("properties")) {
+    for (const auto& member : members->as_object()) {
+      const std::string name{member.key()};
+      collect_probes(member.value().as_object(), path.empty() ? name : path + "." + name, into);
+    }
+    return;
+  }
+  if (is_number(schema)) {
+    ASSERT_TRUE(schema.contains("minimum") && schema.contains("maximum")) << path;
+    const auto& low = schema.at("minimum");
+    const auto& high = schema.at("maximum");
+    into.push_back({path, low, true});
+    into.push_back({path, high, true});
+    into.push_back({path, boost::json::value(high.as_int64() + 1), false});
+    const std::int64_t below = low.is_double() ? 0 : low.as_int64() - 1;
+    into.push_back({path, boost::json::value(below), false});
+  } else if (const auto* most = schema.if_contains("maxLength")) {
+    const auto longest = static_cast<std::size_t>(most->as_int64());
+    into.push_back({path, boost::json::value(std::string(longest, 'x')), true});
+    into.push_back({path, boost::json::value(std::string(longest + 1, 'x')), false});
+  }
+}
+
+boost::json::value body_with(const probe& one) {
+  boost::json::value body = boost::json::object{};
+  boost::json::value* at = &body;
+  std::string_view path = one.path;
+  for (std::size_t dot = path.find('.'); dot != path.npos; dot = path.find('.')) {
+    at = &(at->as_object()[path.substr(0, dot)] = boost::json::object{});
+    path.remove_prefix(dot + 1);
+  }
+  at->as_object()[path] = one.value;
+  return body;
+}
+
+// What the document promises of each member, the server keeps, at both edges and beyond them.
+void expect_edges_kept(std::string_view schema, std::string_view line, std::string_view prefix,
+                       std::string_view around = "{}") {
+  const test_server server;
+  std::vector<probe> probes;
+  collect_probes(document().at("components").at("schemas").at(schema).as_object(), "", probes);
+  EXPECT_GT(probes.size(), 10U);
+  for (const probe& one : probes) {
+    std::string body{around};
+    const std::string inner = boost::json::serialize(body_with(one));
+    const std::size_t hole = body.find("{}");
+    body.replace(hole, 2, inner);
+    const reply answer = server.ask(line, body);
+    if (one.sound) {
+      EXPECT_LT(answer.status, 300U) << one.path << ' ' << answer.body;
+      continue;
+    }
+    EXPECT_GE(answer.status, 400U) << one.path << ' ' << inner.substr(0, 80);
+    // A short form of a member is told by its long name.
+    const std::string field = answer.text("field");
+    EXPECT_TRUE(field.starts_with(std::string{prefix} + one.path))
+        << one.path << ' ' << answer.body;
+    EXPECT_NE(answer.text("detail").find(field), std::string::npos) << answer.body;
+  }
+}
+
+TEST(OpenApi, SaysTheRangesOfJobs) {
+  expect_edges_kept("NewJob", "POST /v1/queues/document/jobs", "");
+}
+
+TEST(OpenApi, SaysTheRangesOfQueueSettings) {
+  expect_edges_kept("QueueSettings", "PUT /v1/queues/document", "");
+}
+
+TEST(OpenApi, SaysTheRangesOfRecurringJobs) {
+  expect_edges_kept("CronJob", "PUT /v1/cron/c", "job.",
+                    R"({"queue":"q","schedule":"@daily","job":{}})");
+}
+
 struct walk {
   std::string method;
   std::string pattern;
@@ -172,6 +278,10 @@ const std::vector<walk> walks{
     {"GET", "/v1/cron/{name}", "/v1/cron/nightly", "", 200, "/v1/cron/no", "", 404},
     {"PUT", "/v1/cron/{name}", "/v1/cron/hourly", R"({"queue":"q","schedule":"@hourly"})", 201,
      "/v1/cron/hourly", R"({"queue":"q","schedule":"hourly"})", 422},
+    {"POST", "/v1/cron/{name}:pause", "/v1/cron/nightly:pause", "", 200, "/v1/cron/no:pause", "",
+     404},
+    {"POST", "/v1/cron/{name}:resume", "/v1/cron/nightly:resume", "{}", 200,
+     "/v1/cron/nightly:resume", R"({"x":1})", 422},
     {"DELETE", "/v1/cron/{name}", "/v1/cron/nightly", "", 204, "/v1/cron/no", "", 404},
     {"GET", "/admin/dlq/stats", "/admin/dlq/stats", "", 200, "/admin/dlq/stats?x=1", "", 422},
     {"GET", "/admin/dlq/{queue}", "/admin/dlq/document", "", 200, "/admin/dlq/no", "", 404},

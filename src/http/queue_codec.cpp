@@ -6,6 +6,7 @@
 #include <millrace/base/text_time.hpp>
 #include <millrace/engine/limits.hpp>
 #include <millrace/http/job_codec.hpp>
+#include <millrace/queue/limits.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <boost/json/array.hpp>
@@ -15,25 +16,22 @@
 #include <array>
 #include <chrono>
 #include <iterator>
-#include <limits>
 #include <utility>
 
 namespace millrace::http {
 namespace {
 
-constexpr std::int64_t count_max = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t long_count_max = std::int64_t{1} << 53;
-constexpr std::chrono::hours keep_max{24 * 3660};
+constexpr auto counted_max = static_cast<std::int64_t>(queue_count_max);
 
 using rate_rule = member_rule<engine::rate_bound>;
 constexpr std::array rate_rules{
     rate_rule{"limit",
               [](const json::value& from, engine::rate_bound& into, const field_path& field) {
-                return store_in(into.limit, read_integer(from, 0, count_max, field));
+                return store_in(into.limit, read_integer(from, 0, engine::rate_limit_max, field));
               }},
     rate_rule{"per",
               [](const json::value& from, engine::rate_bound& into, const field_path& field) {
-                return store_in(into.per, read_seconds(from, std::chrono::hours{24}, field));
+                return store_in(into.per, read_seconds(from, engine::rate_window_max, field));
               }},
 };
 
@@ -62,42 +60,43 @@ constexpr std::array settings_rules{
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
            into.concurrency = settings{}.concurrency;
            if (from.is_null()) return {};
-           return store_in(into.concurrency, read_integer(from, 0, count_max, field));
+           return store_in(into.concurrency, read_integer(from, 0, queue_concurrency_max, field));
          },
          true},
     rule{"group_concurrency",
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
            into.group_concurrency = settings{}.group_concurrency;
            if (from.is_null()) return {};
-           return store_in(into.group_concurrency, read_integer(from, 0, count_max, field));
+           return store_in(into.group_concurrency,
+                           read_integer(from, 0, queue_concurrency_max, field));
          },
          true},
     rule{"depth_max",
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
            into.depth_max = settings{}.depth_max;
            if (from.is_null()) return {};
-           return store_in(into.depth_max, read_integer(from, 0, long_count_max, field));
+           return store_in(into.depth_max, read_integer(from, 0, counted_max, field));
          },
          true},
     rule{"keep_finished",
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
            into.keep_finished = settings{}.keep_finished;
            if (from.is_null()) return {};
-           return store_in(into.keep_finished, read_seconds(from, keep_max, field));
+           return store_in(into.keep_finished, read_seconds(from, engine::keep_max, field));
          },
          true},
     rule{"keep_finished_count",
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
            into.keep_finished_count = settings{}.keep_finished_count;
            if (from.is_null()) return {};
-           return store_in(into.keep_finished_count, read_integer(from, 0, long_count_max, field));
+           return store_in(into.keep_finished_count, read_integer(from, 0, counted_max, field));
          },
          true},
     rule{"keep_dead",
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
            into.keep_dead = settings{}.keep_dead;
            if (from.is_null()) return {};
-           return store_in(into.keep_dead, read_seconds(from, keep_max, field));
+           return store_in(into.keep_dead, read_seconds(from, engine::keep_max, field));
          },
          true},
     rule{"durability",
@@ -109,9 +108,10 @@ constexpr std::array settings_rules{
          true},
     rule{"backoff",
          [](const json::value& from, settings& into, const field_path& field) -> result<void> {
+           const backoff_spec base = into.backoff.value_or(backoff_spec{});
            into.backoff.reset();
            if (from.is_null()) return {};
-           return store_in(into.backoff, read_backoff(from, field));
+           return store_in(into.backoff, read_backoff(from, field, base));
          },
          true},
     rule{"max_attempts",
@@ -161,8 +161,9 @@ void append_settings(std::string& out, const settings& of) {
   fmt::format_to(at,
                  R"(,"concurrency":{},"group_concurrency":{},"depth_max":{},"keep_finished":{},)"
                  R"("keep_finished_count":{},"keep_dead":{},"durability":)",
-                 of.concurrency, of.group_concurrency, of.depth_max, to_seconds(of.keep_finished),
-                 of.keep_finished_count, to_seconds(of.keep_dead));
+                 of.concurrency, of.group_concurrency, of.depth_max.value(),
+                 to_seconds(of.keep_finished), of.keep_finished_count.value(),
+                 to_seconds(of.keep_dead));
   if (of.level) {
     fmt::format_to(at, R"("{}")", engine::to_string(*of.level));
   } else {

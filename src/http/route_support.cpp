@@ -47,7 +47,7 @@ error job_not_found() {
 error queue_not_found(const std::string& name) {
   return {.kind = errc::not_found,
           .code = "queue_not_found",
-          .detail = fmt::format("The queue {} has never been used.", name),
+          .detail = fmt::format("There is no queue '{}': it was never used.", name),
           .field = "queue"};
 }
 

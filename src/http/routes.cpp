@@ -31,6 +31,8 @@ constexpr std::array table{
     route{method::post, "/v1/queues/{queue}:drain", &drain_queue, body_kind::json},
     route{method::post, "/v1/queues/{queue}:purge", &purge_queue, body_kind::json},
     route{method::get, "/v1/cron", &list_crons},
+    route{method::post, "/v1/cron/{name}:pause", &pause_cron, body_kind::json},
+    route{method::post, "/v1/cron/{name}:resume", &resume_cron, body_kind::json},
     route{method::get, "/v1/cron/{name}", &show_cron},
     route{method::put, "/v1/cron/{name}", &set_cron, body_kind::json},
     route{method::remove, "/v1/cron/{name}", &delete_cron},

@@ -51,6 +51,8 @@ awaitable<response> purge_dead(service& with, request& what);
 awaitable<response> list_crons(service& with, request& what);
 awaitable<response> show_cron(service& with, request& what);
 awaitable<response> set_cron(service& with, request& what);
+awaitable<response> pause_cron(service& with, request& what);
+awaitable<response> resume_cron(service& with, request& what);
 awaitable<response> delete_cron(service& with, request& what);
 
 // The server itself (routes_health.cpp, routes_backup.cpp).

@@ -192,6 +192,7 @@ awaitable<response> requeue_dead_at(service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) co_return problem(query.error());
   const auto guard = query->text("id");
+  const bool dry_run = query->flag("dry_run");
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
   const std::string& text = what.params[1];
@@ -199,7 +200,8 @@ awaitable<response> requeue_dead_at(service& with, request& what) {
   const char* const end = text.data() + text.size();
   const auto [stopped, code] = std::from_chars(text.data(), end, index);
   if (code != std::errc{} || stopped != end) {
-    co_return problem(invalid("index", "index must be a whole number; 0 is the oldest.").error());
+    co_return problem(
+        invalid("index", "index must be a whole number: 0 is the oldest dead letter.").error());
   }
   const auto dead =
       co_await engine::ask(with.store, engine::dead_at{.queue = *queue, .index = index});
@@ -207,7 +209,7 @@ awaitable<response> requeue_dead_at(service& with, request& what) {
   if (!*dead) {
     co_return problem(error{.kind = errc::not_found,
                             .code = "dead_letter_not_found",
-                            .detail = "There are fewer dead letters in this queue.",
+                            .detail = "No dead letter stands at this index: the queue has fewer.",
                             .field = "index"});
   }
   if (guard && *guard != (*dead)->id.text()) {
@@ -217,9 +219,13 @@ awaitable<response> requeue_dead_at(service& with, request& what) {
                                       "list again, or requeue by id.",
                             .field = "id"});
   }
+  std::string body;
+  if (dry_run) {
+    append_changed(body, unchanged(**dead));
+    co_return json_response(std::move(body));
+  }
   const auto changed = co_await with.jobs.requeue((*dead)->id);
   if (!changed) co_return problem(changed.error());
-  std::string body;
   append_changed(body, *changed);
   co_return json_response(std::move(body));
 }

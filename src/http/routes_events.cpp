@@ -27,7 +27,7 @@ result<position> parse_position(std::string_view text) {
   const result<timestamp> at = parse_rfc3339(text, "from");
   if (at) return static_cast<std::uint64_t>(to_micros(*at));
   return fail(errc::malformed, "bad_cursor",
-              "This is no position: it is earliest, latest, a time or the id of an event.", "from");
+              "from is no position: it is earliest, latest, a time or the id of an event.", "from");
 }
 
 // Looks at the job once; false when it is over.

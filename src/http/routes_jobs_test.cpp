@@ -1,9 +1,12 @@
 #include "http_fixture.hpp"
 
+#include <millrace/engine/async.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <future>
+#include <variant>
 
 namespace millrace::http {
 namespace {
@@ -81,6 +84,8 @@ TEST(EnqueueRoute, ReplacesWhereAsked) {
   EXPECT_EQ(second.text("replaced"), "true");
   EXPECT_EQ(second.text("id"), first.text("id"));
   EXPECT_EQ(second.text("data"), "2");
+  // The mode is what the second enqueue asked for, not what the job was made with.
+  EXPECT_EQ(second.text("unique"), R"({"key":"k"})");
 }
 
 TEST(EnqueueRoute, DoesTheGoodItemsOfAnArrayAndNamesTheBad) {
@@ -336,6 +341,17 @@ TEST(JobRoutes, CancelAndDelete) {
   EXPECT_EQ(server.ask("POST /v1/jobs/" + id + ":cancel").text("code"), "job_ended");
   EXPECT_EQ(server.ask("DELETE /v1/jobs/" + id).status, 204);
   EXPECT_EQ(server.ask("GET /v1/jobs/" + id).status, 404);
+}
+
+// No request made it, so that no correlation id came with it.
+TEST(JobRoutes, AJobWithoutACorrelationIdHasItsOwn) {
+  const test_server server;
+  engine::transaction one{.level = engine::durability::memory};
+  one.steps.emplace_back(engine::enqueue_job{.queue = {.name = "document"}});
+  const auto made = engine::blocking::commit(*server.store, std::move(one));
+  ASSERT_TRUE(made);
+  const std::string id = std::get<engine::job_enqueued>(made->outcomes.front()).made.id.text();
+  EXPECT_EQ(server.ask("GET /v1/jobs/" + id).text("correlation_id"), id);
 }
 
 }  // namespace

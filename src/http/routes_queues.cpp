@@ -45,6 +45,23 @@ awaitable<response> answer_jobs(service& with, engine::list_jobs asked) {
   co_return json_response(std::move(body));
 }
 
+// What is written over what there is. A queue that was never used gets its defaults first: those
+// may be the configuration's.
+// borrows: awaited in place
+awaitable<result<engine::queue_settings>> merge_settings(service& with,
+                                                         const engine::queue_key& queue,
+                                                         const std::string& body) {
+  auto found = co_await engine::ask(with.store, engine::find_queue{queue});
+  if (found && !*found) {
+    const auto made = co_await with.jobs.configure({.queue = queue});
+    if (!made) co_return std::unexpected(made.error());
+    found = co_await engine::ask(with.store, engine::find_queue{queue});
+  }
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  const engine::queue_settings base = *found ? (*found)->settings : engine::queue_settings{};
+  co_return decode_queue_settings(body, base);
+}
+
 enum class queue_state : std::uint8_t { paused, open, draining };
 
 // borrows: awaited in place
@@ -99,10 +116,11 @@ awaitable<response> set_queue(service& with, request& what) {
   if (!queue) co_return problem(queue.error());
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
-  const auto found = co_await engine::ask(with.store, engine::find_queue{*queue});
-  if (!found) co_return problem(found.error());
-  const engine::queue_settings base = *found ? (*found)->settings : engine::queue_settings{};
-  auto settings = decode_queue_settings(what.body, base);
+  // What is wrong with the body is told before a queue is made for it.
+  const auto sound = decode_queue_settings(what.body, {});
+  if (!sound) co_return problem(sound.error());
+  const auto turn = co_await with.writers.take(engine::queue_topic(with.project, queue->name));
+  auto settings = co_await merge_settings(with, *queue, what.body);
   if (!settings) co_return problem(settings.error());
   const auto done =
       co_await with.jobs.configure({.queue = *queue, .settings = std::move(*settings)});
@@ -128,8 +146,8 @@ awaitable<response> list_jobs(service& with, request& what) {
     asked.filter.status = engine::parse_job_status(*status);
     if (!asked.filter.status) {
       co_return problem(invalid("status",
-                                "status must be one of queued, scheduled, running, retrying, "
-                                "completed, dead, cancelled.")
+                                "status must be one of queued (or pending), scheduled, running, "
+                                "retrying, completed, dead (or failed), cancelled.")
                             .error());
     }
   }

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <string>
+#include <thread>
+#include <vector>
+
 namespace millrace::http {
 namespace {
 
@@ -60,6 +64,41 @@ TEST(QueueRoutes, SettingsAreMergedAndNullGoesBack) {
   EXPECT_EQ(settings.at("keep_dead").to_number<int>(), 3600);
   EXPECT_EQ(settings.at("backoff").at("base").as_double(), 1.5);
   EXPECT_EQ(settings.at("backoff").at("strategy").as_string(), "fixed");
+}
+
+TEST(QueueRoutes, MembersOfTheBackoffAreMergedToo) {
+  const test_server server;
+  (void)server.ask("PUT /v1/queues/document", R"({"backoff":{"strategy":"fixed","base":1.5}})");
+  const auto settings =
+      server.ask("PUT /v1/queues/document", R"({"backoff":{"max":9}})").json().at("settings");
+  EXPECT_EQ(settings.at("backoff").at("strategy").as_string(), "fixed");
+  EXPECT_EQ(settings.at("backoff").at("base").as_double(), 1.5);
+  EXPECT_EQ(settings.at("backoff").at("max").to_number<int>(), 9);
+}
+
+// Each writer merges into what it has read: neither may write back what the other has changed.
+TEST(QueueRoutes, WritersAtTheSameTimeLoseNothing) {
+  const test_server server;
+  const std::vector<std::string> members{"concurrency", "group_concurrency", "depth_max",
+                                         "keep_finished_count"};
+  constexpr int rounds = 150;
+  {
+    std::vector<std::jthread> writers;
+    for (const std::string& member : members) {
+      writers.emplace_back([&server, &member] {
+        for (int round = 1; round <= rounds; ++round) {
+          const reply answer =
+              server.ask("PUT /v1/queues/document", fmt::format(R"({{"{}":{}}})", member, round));
+          // Nobody else writes this one, so that what is written stays.
+          EXPECT_EQ(answer.json().at("settings").at(member).as_int64(), round);
+        }
+      });
+    }
+  }
+  const auto settings = server.ask("GET /v1/queues/document").json().at("settings");
+  for (const std::string& member : members) {
+    EXPECT_EQ(settings.at(member).as_int64(), rounds) << member;
+  }
 }
 
 TEST(QueueRoutes, PauseDrainAndResume) {
@@ -122,6 +161,28 @@ TEST(QueueRoutes, ListsJobsPageByPage) {
   const reply filtered =
       server.ask("GET /v1/queues/document/jobs?limit=1000&type=t1&label.user=2&status=queued");
   EXPECT_EQ(filtered.json().at("jobs").as_array().size(), 20U);
+}
+
+TEST(QueueRoutes, ListsJobsByTheOlderWordsOfTheirStatus) {
+  test_server server;
+  const std::string dead = bury(server, "{}", "boom");
+  enqueue(server);
+  const reply failed = server.ask("GET /v1/queues/document/jobs?status=failed");
+  ASSERT_EQ(failed.json().at("jobs").as_array().size(), 1U) << failed.body;
+  EXPECT_EQ(failed.json().at("jobs").at(0).at("id").as_string(), dead);
+  const reply pending = server.ask("GET /v1/queues/document/jobs?status=pending");
+  EXPECT_EQ(pending.json().at("jobs").as_array().size(), 1U) << pending.body;
+}
+
+TEST(DeadLetterRoutes, TryARequeueByIndexOut) {
+  test_server server;
+  const std::string id = bury(server, "{}", "boom");
+  const reply tried = server.ask("POST /admin/dlq/document/requeue/0?dry_run=true");
+  EXPECT_EQ(tried.status, 200);
+  EXPECT_EQ(tried.text("id"), id);
+  EXPECT_EQ(tried.text("status"), "dead");
+  EXPECT_EQ(server.ask("GET /v1/queues/document").text("dead"), "1");
+  EXPECT_EQ(server.ask("POST /admin/dlq/document/requeue/0").text("status"), "queued");
 }
 
 TEST(DeadLetterRoutes, ListInTheOrderOfFailure) {
@@ -223,6 +284,38 @@ TEST(CronRoutes, PutShowListAndDelete) {
   EXPECT_EQ(server.ask("DELETE /v1/cron/nightly").status, 204);
   EXPECT_EQ(server.ask("DELETE /v1/cron/nightly").status, 404);
   EXPECT_EQ(server.ask("GET /v1/cron/nightly").text("code"), "cron_not_found");
+}
+
+TEST(CronRoutes, PausedEntriesHaveNoSlotAndGoOnFromNow) {
+  test_server server;
+  const reply made =
+      server.ask("PUT /v1/cron/nightly", R"({"queue":"document","schedule":"@hourly"})");
+  EXPECT_EQ(made.text("next_at"), "2026-01-01T01:00:00.000Z");
+  const reply paused = server.ask("POST /v1/cron/nightly:pause");
+  EXPECT_EQ(paused.status, 200) << paused.body;
+  EXPECT_EQ(paused.text("paused"), "true");
+  EXPECT_EQ(paused.text("next_at"), "null");
+  EXPECT_EQ(server.ask("POST /v1/cron/nightly:pause").text("paused"), "true");
+  server.clock.advance(std::chrono::minutes{150});
+  const reply on = server.ask("POST /v1/cron/nightly:resume");
+  EXPECT_EQ(on.text("paused"), "false");
+  EXPECT_EQ(on.text("next_at"), "2026-01-01T03:00:00.000Z");
+  EXPECT_EQ(on.text("schedule"), "@hourly");
+  EXPECT_EQ(server.ask("POST /v1/cron/never:resume").text("code"), "cron_not_found");
+}
+
+TEST(CronRoutes, TellOnlyWhatTheEntryItselfSays) {
+  const test_server server;
+  const auto silent =
+      server.ask("PUT /v1/cron/a", R"({"queue":"document","schedule":"@hourly"})").json();
+  EXPECT_FALSE(silent.at("job").as_object().contains("max_attempts"));
+  EXPECT_FALSE(silent.at("job").as_object().contains("backoff"));
+  const auto said =
+      server
+          .ask("PUT /v1/cron/b",
+               R"({"queue":"document","schedule":"@hourly","job":{"max_attempts":2}})")
+          .json();
+  EXPECT_EQ(said.at("job").at("max_attempts").as_int64(), 2);
 }
 
 }  // namespace

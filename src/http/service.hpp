@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http_metrics.hpp"
+#include "turns.hpp"
 
 #include <millrace/http/server.hpp>
 #include <millrace/queue/queue.hpp>
@@ -21,6 +22,8 @@ struct service {
   std::chrono::steady_clock::time_point started{std::chrono::steady_clock::now()};
   /// One backup at a time.
   std::atomic<bool> backing_up{false};
+  /// Of those who change settings or recurring jobs.
+  turns writers{};
   /// Whose records requests without a key see.
   std::string project{"default"};
 };

@@ -12,6 +12,7 @@ millrace::result<millrace::cli::opened_engine> open_embedded(
     const millrace::cli::engine_settings& settings) {
   auto opened =
       millrace::embedded::embedded_store::open({.directory = settings.directory,
+                                                .defaults = settings.defaults,
                                                 .hot_jobs_bytes = settings.hot_jobs_bytes,
                                                 .page_cache_bytes = settings.page_cache_bytes,
                                                 .async_window = settings.async_window});

@@ -204,7 +204,7 @@ result<cron_line> cron_line::parse(std::string_view line) {
   }
   auto parsed = cron_line_parser{}.parse(words);
   if (parsed && !parsed->first_from(std::chrono::local_seconds{})) {
-    return invalid("schedule", "the line never fires: no month has the days it asks for",
+    return invalid("schedule", "schedule never fires: no month has the days it asks for",
                    "cron_never_fires");
   }
   return parsed;

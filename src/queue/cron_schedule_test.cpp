@@ -185,6 +185,18 @@ TEST(CronSchedule, NamesTheZoneThatMayHaveBeenMeant) {
   EXPECT_FALSE(cron_schedule::parse("* * * * *", std::string(1000, 'x')));
 }
 
+// The list of a zone's changes ends in 2037, its rule does not.
+TEST(CronSchedule, GoesOnTurningClocksAfterTheListOfChanges) {
+  const auto berlin = schedule("30 2 * * *", "Europe/Berlin");
+  EXPECT_EQ(berlin.next_after(utc("2045-07-01T00:00:00Z")), utc("2045-07-01T00:30:00Z"));
+  EXPECT_EQ(berlin.next_after(utc("2045-12-01T00:00:00Z")), utc("2045-12-01T01:30:00Z"));
+  // 26 March 2045: 02:00 becomes 03:00 at 01:00Z.
+  EXPECT_EQ(berlin.next_after(utc("2045-03-25T12:00:00Z")), utc("2045-03-26T01:00:00Z"));
+  const auto sydney = schedule("0 12 * * *", "Australia/Sydney");
+  EXPECT_EQ(sydney.next_after(utc("2038-07-01T00:00:00Z")), utc("2038-07-01T02:00:00Z"));
+  EXPECT_EQ(sydney.next_after(utc("2038-01-01T00:00:00Z")), utc("2038-01-01T01:00:00Z"));
+}
+
 TEST(CronSchedule, EndsWithItsCalendar) {
   for (const std::string_view line : {"* * * * *", "0 3 * * *", "@every 1h"}) {
     const auto made = schedule(line, "Europe/Berlin");

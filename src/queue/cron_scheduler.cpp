@@ -35,7 +35,7 @@ result<engine::cron_entry> prepare_cron(engine::cron_entry entry, timestamp now)
   if (!schedule) return std::unexpected(schedule.error());
   entry.next_at = schedule->next_after(now);
   if (!entry.next_at) {
-    return invalid("schedule", "the line has no slot before the year 2200", "cron_never_fires");
+    return invalid("schedule", "schedule has no slot before the year 2200", "cron_never_fires");
   }
   return entry;
 }

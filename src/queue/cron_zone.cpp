@@ -1,5 +1,7 @@
 #include "cron_zone.hpp"
 
+#include "zone_rule.hpp"
+
 #include <millrace/engine/limits.hpp>
 
 #include <date/tz.h>
@@ -7,8 +9,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <mutex>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +38,31 @@ std::string lower(std::string_view text) {
 std::string_view city_of(std::string_view name) {
   const std::size_t slash = name.rfind('/');
   return slash == std::string_view::npos ? name : name.substr(slash + 1);
+}
+
+// A period that ends here does not end: the changes that the library has read are over. It reads
+// the list of a zone's file alone (to 2037), not the rule after it.
+constexpr sys_seconds end_of_list{std::chrono::sys_days{std::chrono::year{2200} / 1 / 1}};
+
+// The rule is the last line of the file.
+std::optional<zone_rule> read_rule(const std::string& name) {
+  const char* const elsewhere = std::getenv("TZDIR");
+  const std::filesystem::path folder = elsewhere != nullptr ? elsewhere : "/usr/share/zoneinfo";
+  std::ifstream file{folder / name, std::ios::binary};
+  const std::string bytes{std::istreambuf_iterator<char>{file}, {}};
+  if (!bytes.ends_with('\n')) return std::nullopt;
+  const std::string_view text = std::string_view{bytes}.substr(0, bytes.size() - 1);
+  return zone_rule::parse(text.substr(text.rfind('\n') + 1));
+}
+
+// Read once for each zone that is asked for the time after the end of its list.
+std::optional<zone_rule> rule_of(const date::time_zone& zone) {
+  static std::mutex guard;
+  static std::map<const date::time_zone*, std::optional<zone_rule>> known;
+  const std::lock_guard lock{guard};
+  const auto at = known.find(&zone);
+  if (at != known.end()) return at->second;
+  return known.emplace(&zone, read_rule(zone.name())).first->second;
 }
 
 // Levenshtein's distance, one row at a time.
@@ -99,7 +133,13 @@ result<const date::time_zone*> find_zone(std::string_view name) {
 zone_period period_at(const date::time_zone* zone, sys_seconds at) {
   if (zone == nullptr) return {sys_seconds::min(), sys_seconds::max(), std::chrono::seconds{0}};
   const auto info = zone->get_info(at);
-  return {info.begin, info.end, info.offset};
+  const zone_period listed{info.begin, info.end, info.offset};
+  if (listed.end < end_of_list) return listed;
+  const std::optional<zone_rule> rule = rule_of(*zone);
+  if (!rule) return listed;
+  zone_period period = rule->at(at);
+  period.begin = std::max(period.begin, listed.begin);
+  return period;
 }
 
 }  // namespace millrace

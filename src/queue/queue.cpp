@@ -50,6 +50,10 @@ std::uint64_t count_of(const engine::queue_info& queue, engine::purge_target tar
 
 }  // namespace
 
+std::string correlation_of(const engine::job& job) {
+  return job.spec.correlation_id.empty() ? job.id.text() : job.spec.correlation_id;
+}
+
 queues::queues(engine::store& store) noexcept : store_(store) {}
 
 awaitable<result<job_enqueued>> queues::enqueue(enqueue_request request) {

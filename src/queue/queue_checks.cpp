@@ -1,9 +1,14 @@
 #include <millrace/base/names.hpp>
 #include <millrace/engine/checks.hpp>
+#include <millrace/queue/limits.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace millrace {
@@ -19,6 +24,17 @@ result<void> check(const enqueue_request& request) {
 }
 
 result<void> check(const engine::queue_settings& settings) {
+  const std::tuple<std::string_view, std::uint64_t, std::uint64_t> counts[] = {
+      {"concurrency", settings.concurrency, queue_concurrency_max},
+      {"group_concurrency", settings.group_concurrency, queue_concurrency_max},
+      {"depth_max", settings.depth_max, queue_count_max},
+      {"keep_finished_count", settings.keep_finished_count, queue_count_max},
+  };
+  for (const auto& [name, count, most] : counts) {
+    if (count <= most) continue;
+    return invalid(std::string{name},
+                   fmt::format("{} must be 0 to {}; {} was given.", name, most, count));
+  }
   return engine::check_queue_settings(settings);
 }
 

@@ -92,6 +92,10 @@ result<std::unique_ptr<http_runner>> http_runner::create(asio::any_io_executor e
                                                          http_options options) {
   auto url = client::parse_url(options.url, "http");
   if (!url) return std::unexpected(std::move(url.error()));
+  if (url->where.tls) {
+    auto trusted = client::check_ca_file(options.ca_file);
+    if (!trusted) return std::unexpected(std::move(trusted.error()));
+  }
   std::vector<std::string> keys;
   for (const std::string& secret : options.secrets) {
     auto key = worker_detail::parse_webhook_secret(secret);
@@ -103,6 +107,7 @@ result<std::unique_ptr<http_runner>> http_runner::create(asio::any_io_executor e
                 .keys = std::move(keys),
                 .server = {std::move(executor),
                            {.where = std::move(url->where),
+                            .ca_file = std::move(options.ca_file),
                             .connections_max = std::max<std::size_t>(options.connections_max, 1),
                             .response_bytes_max = answer_bytes_max}}}}}};
 }

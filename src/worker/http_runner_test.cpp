@@ -141,6 +141,20 @@ TEST_F(HttpRunner, FailsTransientlyWhenNobodyListens) {
   EXPECT_FALSE(std::get<job_failed>(outcome).error.empty());
 }
 
+// The server of these tests speaks no TLS, and sees no request.
+TEST_F(HttpRunner, SpeaksTlsWhereTheUrlSaysSo) {
+  server plain{run_.context, answering(200)};
+  const auto runner = http_runner::create(
+      run_.context.get_executor(), {.url = fmt::format("https://127.0.0.1:{}/", plain.port())});
+  ASSERT_TRUE(runner);
+  const auto outcome = run_((*runner)->handler());
+  const auto& failure = std::get<job_failed>(outcome);
+  EXPECT_TRUE(failure.error.starts_with("no TLS connection to https://127.0.0.1:"))
+      << failure.error;
+  EXPECT_FALSE(failure.permanent);
+  EXPECT_TRUE(plain.asked().empty());
+}
+
 // The listener's queue takes the connection, and then nobody answers.
 TEST_F(HttpRunner, GivesUpWhenTheRunIsMadeToEnd) {
   asio::ip::tcp::acceptor silent{run_.context, {asio::ip::make_address("127.0.0.1"), 0}};
@@ -163,7 +177,7 @@ TEST_F(HttpRunner, RefusesWhatItCannotDo) {
     const auto made = http_runner::create(run_.context.get_executor(), std::move(options));
     return made ? error{} : made.error();
   };
-  EXPECT_EQ(refused({.url = "https://example.org/"}).code, "tls_unsupported");
+  EXPECT_EQ(refused({.url = "https://example.org/", .ca_file = "/dev/null"}).field, "ca_file");
   EXPECT_EQ(refused({.url = "example.org"}).field, "http");
   EXPECT_EQ(refused({.url = "http://example.org/", .secrets = {"short"}}).field, "secret");
 }

@@ -36,7 +36,11 @@ engine::transaction alone(engine::step what, engine::durability level) {
 queue_source::queue_source(queues& from) noexcept : from_(from) {}
 
 awaitable<result<std::vector<engine::leased_job>>> queue_source::reserve(reserve_request request) {
-  return from_.reserve(std::move(request));
+  auto jobs = co_await from_.reserve(std::move(request));
+  if (!jobs) co_return jobs;
+  // As over HTTP, so that a handler sees the same wherever it runs.
+  for (engine::leased_job& job : *jobs) job.what.spec.correlation_id = correlation_of(job.what);
+  co_return jobs;
 }
 
 awaitable<std::vector<result<engine::job_changed>>> queue_source::settle(

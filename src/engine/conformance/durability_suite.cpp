@@ -34,6 +34,36 @@ TEST_P(Durability, IsRaisedByAnEnqueueToItsOwn) {
   EXPECT_EQ(done->level, store().traits().strongest);
 }
 
+// Where the queue decides, its producers wait for no more than it says.
+TEST_P(Durability, OfAnEnqueueThatNamesNoneIsTheQueues) {
+  configure({.level = durability::memory});
+  transaction one{.level = durability::memory};
+  one.steps.push_back(
+      enqueue_job{.queue = work, .level = durability::durable, .default_level = true});
+  const commit_result done = commit(std::move(one));
+  ASSERT_TRUE(done);
+  EXPECT_NE(done->level, durability::durable);
+  EXPECT_EQ(std::get<job_enqueued>(done->outcomes[0]).made.level, durability::memory);
+}
+
+// A run ends as durably as its transaction says, whatever its job was made with.
+TEST_P(Durability, OfTheEndOfARunIsThatOfItsTransaction) {
+  const durability strongest = store().traits().strongest;
+  run(enqueue_job{.queue = work, .level = durability::memory});
+  const leased_job first = lease_one();
+  transaction one{.level = durability::durable};
+  one.steps.push_back(ack_job{.id = first.what.id, .token = first.token});
+  commit_result done = commit(std::move(one));
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->level, strongest);
+  const leased_job second = begin_run();
+  transaction other{.level = durability::memory};
+  other.steps.push_back(ack_job{.id = second.what.id, .token = second.token});
+  done = commit(std::move(other));
+  ASSERT_TRUE(done);
+  EXPECT_NE(done->level, durability::durable);
+}
+
 // Group commit must not mix up who asked for what.
 TEST_P(Concurrent, AnswersConcurrentCallersEachTheirOwn) {
   constexpr std::size_t threads = 4;

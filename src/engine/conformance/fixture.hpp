@@ -80,6 +80,12 @@ protected:
     engine_->open_again();
   }
 
+  /// Ends the engine and opens it with other defaults for what queues leave to the store.
+  void change_defaults(const queue_settings& to) {
+    engine_->end(ending::closed);
+    engine_->open_again_with(to);
+  }
+
   [[nodiscard]] commit_result commit(transaction what) {
     return engine::blocking::commit(store(), std::move(what));
   }

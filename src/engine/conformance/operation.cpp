@@ -95,9 +95,7 @@ ending ending_of(const operation& op) {
   return op.choose(0, 3) == 0 ? ending::closed : ending::killed;
 }
 
-// No time passes while the engine is away: leases that ended meanwhile, and what became due before
-// or behind them, are the subject of the restart suite.
-duration away_of(const operation&) { return 0s; }
+duration away_of(const operation& op) { return op.choose(2, 2) == 0 ? 0s : span_of(op); }
 
 std::size_t company_of(const operation& op) { return 2 + op.choose(0, 3); }
 

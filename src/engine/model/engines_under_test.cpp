@@ -12,6 +12,9 @@ public:
   // tried on it.
   void end(ending) override {}
   void open_again() override { store_.restart(); }
+  void open_again_with(const engine::queue_settings& defaults) override {
+    store_.restart(defaults);
+  }
 
 private:
   model::model_store store_;

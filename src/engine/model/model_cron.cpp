@@ -89,7 +89,7 @@ std::optional<engine::job_id> model_state::fire(engine::cron_entry& entry, const
                             .default_attempts = entry.default_attempts,
                             .default_backoff = entry.default_backoff,
                             .default_level = entry.default_level};
-  engine::apply_queue_defaults(asked, open_queue(queue)->settings);
+  apply_defaults(asked, *open_queue(queue));
   const engine::job_enqueued job = enqueue(queue, std::move(asked.spec), asked.level);
   return job.duplicate ? std::nullopt : std::optional(job.made.id);
 }

@@ -25,17 +25,21 @@ error conflict(std::string_view code, std::string detail) {
   return {errc::conflict, code, std::move(detail), "", std::nullopt};
 }
 
-std::optional<error> refuse_job(const queue_record* queue, std::uint64_t added) {
-  const engine::queue_settings settings =
-      queue == nullptr ? engine::queue_settings{} : queue->settings;
+model_state::refused model_state::refuse_job(const queue_record* queue, std::uint64_t added) const {
+  const std::uint64_t most = (queue == nullptr ? limits_.defaults : queue->settings).depth_max;
   const std::uint64_t waiting = queue == nullptr ? 0 : queue->waiting();
   if (queue != nullptr && queue->draining) return queue_draining();
-  if (settings.depth_max == 0 || waiting + added <= settings.depth_max) return std::nullopt;
+  if (most == 0 || waiting + added <= most) return std::nullopt;
   return error{errc::exhausted, "queue_full", "As many jobs wait in the queue as it may hold.", "",
                std::chrono::seconds{1}};
 }
 
 // ---- enqueue
+
+void model_state::apply_defaults(engine::enqueue_job& step, const queue_record& queue) const {
+  engine::apply_queue_defaults(step, limits_.defaults);
+  engine::apply_queue_defaults(step, queue.settings);
+}
 
 model_state::refused model_state::check(const engine::enqueue_job& step, plan& with) const {
   if (refused why = refuse_new_queue(step.queue, with)) return why;
@@ -49,7 +53,7 @@ model_state::refused model_state::check(const engine::enqueue_job& step, plan& w
 
 engine::outcome model_state::apply(const engine::enqueue_job& step, const plan&) {
   engine::enqueue_job full = step;
-  engine::apply_queue_defaults(full, open_queue(step.queue)->settings);
+  apply_defaults(full, *open_queue(step.queue));
   return enqueue(full.queue, std::move(full.spec), full.level);
 }
 
@@ -203,6 +207,7 @@ engine::outcome model_state::apply(const engine::configure_queue& step, const pl
     queue.starts.rebind(step.settings->rate);
     for (auto& [group, starts] : queue.group_starts) starts.rebind(step.settings->group_rate);
     queue.settings = *step.settings;
+    engine::follow_defaults(queue.settings, limits_.defaults);
     ended_in_.insert(step.queue);
     happens_at(now_);
   }

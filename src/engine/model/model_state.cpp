@@ -39,7 +39,10 @@ bool model_state::may_open(const engine::queue_key& key) const {
 }
 
 queue_record* model_state::open_queue(const engine::queue_key& key) {
-  return may_open(key) ? &queues_[key] : nullptr;
+  if (!may_open(key)) return nullptr;
+  const auto [at, fresh] = queues_.try_emplace(key);
+  if (fresh) engine::follow_defaults(at->second.settings, limits_.defaults);
+  return &at->second;
 }
 
 const job_record* model_state::unique_holder(const engine::queue_key& queue,
@@ -164,6 +167,14 @@ void model_state::restart(timestamp clock_now) {
     queue.group_starts.clear();
   }
   next_event_ = now_;
+}
+
+void model_state::set_defaults(const engine::queue_settings& to) {
+  limits_.defaults = to;
+  for (auto& [key, queue] : queues_) {
+    engine::follow_defaults(queue.settings, to);
+    ended_in_.insert(key);
+  }
 }
 
 void model_state::apply_due() {

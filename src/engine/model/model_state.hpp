@@ -86,6 +86,8 @@ public:
   /// As `model_store::restart`. Nothing that is due at `clock_now` has happened yet.
   void restart(timestamp clock_now);
 
+  void set_defaults(const engine::queue_settings& to);
+
   /// When `advance` has something to do next.
   [[nodiscard]] timestamp next_event() const { return next_event_; }
   [[nodiscard]] std::vector<hint> take_hints();
@@ -193,6 +195,9 @@ private:
   [[nodiscard]] const job_record* unique_holder(const engine::queue_key& queue,
                                                 const engine::job_spec& spec) const;
   [[nodiscard]] refused refuse_new_queue(const engine::queue_key& key, plan& with) const;
+  /// Why a queue takes no new job; `added` are those of the transaction so far, this one included.
+  [[nodiscard]] refused refuse_job(const queue_record* queue, std::uint64_t added) const;
+  void apply_defaults(engine::enqueue_job& step, const queue_record& queue) const;
   void set_status(job_record& job, engine::job_status status);
   void make_available(job_record& job, timestamp at);
   void wait_until(job_record& job, engine::job_status status, timestamp at);
@@ -241,7 +246,4 @@ private:
 // The refusals that several steps share.
 [[nodiscard]] error job_not_found();
 [[nodiscard]] error conflict(std::string_view code, std::string detail);
-/// Why a queue takes no new job; `added` are those of the transaction so far, this one included.
-[[nodiscard]] std::optional<error> refuse_job(const queue_record* queue, std::uint64_t added);
-
 }  // namespace millrace::model

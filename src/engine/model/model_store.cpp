@@ -45,8 +45,9 @@ void model_store::ask(engine::query what, answer_handler done) {
   done(std::move(answer));
 }
 
-void model_store::restart() {
+void model_store::restart(const std::optional<engine::queue_settings>& defaults) {
   const std::lock_guard held(mutex_);
+  if (defaults) state_->set_defaults(*defaults);
   state_->restart(clock_.now());
   changed_.notify_all();
 }

@@ -86,15 +86,14 @@ DELETE FROM job_state WHERE id = ?1
 -- :delete_log
 DELETE FROM job_log WHERE job = ?1
 
--- :read_live_columns
-SELECT job.id, job.queue, job.priority, job.max_attempts, job.created_at, job.run_at,
-       job.group_key, job.unique_key,
-       state.status, state.attempts, state.token, state.version, state.run_at, state.ready,
-       state.priority, state.cancel_requested, state.finished_at, state.failed_at,
-       state.log_lines, state.fingerprint,
-       CASE WHEN state.status = 5 THEN state.error END
-FROM job LEFT JOIN job_state AS state ON state.id = job.id
-ORDER BY job.id
+-- :read_jobs
+SELECT id, queue, priority, max_attempts, created_at, run_at, group_key, unique_key
+FROM job ORDER BY id
+
+-- :read_states
+SELECT id, status, attempts, token, version, run_at, ready, priority, cancel_requested, finished_at,
+       log_lines, CASE WHEN status = 5 THEN fingerprint END, CASE WHEN status = 5 THEN error END
+FROM job_state ORDER BY id
 
 -- :list_ids_below
 SELECT id, queue FROM job WHERE id < ?1 ORDER BY id DESC LIMIT ?2

@@ -35,6 +35,8 @@ struct engine_settings {
   std::chrono::milliseconds async_window{50};
   std::size_t hot_jobs_bytes{std::size_t{64} << 20U};
   std::size_t page_cache_bytes{std::size_t{32} << 20U};
+  /// What holds where neither a job nor its queue says anything.
+  engine::queue_settings defaults;
 };
 
 struct opened_engine {

@@ -18,6 +18,9 @@ namespace millrace::client {
 
 struct client_options {
   endpoint where;
+  /// With `https`: a file of certificates in PEM whose authorities count instead of the system's;
+  /// empty: the system's.
+  std::string ca_file;
   /// Sent as `Authorization: Bearer`; empty: none.
   std::string key;
   /// Open connections, busy and idle together. A request beyond it waits its turn, first come first
@@ -31,17 +34,23 @@ struct client_options {
   std::size_t response_bytes_max{std::size_t{64} << 20U};
 };
 
-/// Speaks HTTP/1.1 to one server over kept-alive connections: the server's own API for the command
-/// line and workers, and other people's servers for webhooks. Follows no redirect.
+/// Whether a file may be `client_options::ca_file`. Errors: invalid_argument (`ca_file`).
+[[nodiscard]] result<void> check_ca_file(const std::string& file);
+
+/// Speaks HTTP/1.1, over TLS where the endpoint says so, to one server over kept-alive connections:
+/// the server's own API for the command line and workers, and other people's servers for webhooks.
+/// Follows no redirect.
 ///
 /// Threading:    safe from any executor; works on a strand of its own.
 /// Lifetime:     may be destroyed while requests are under way; they go on with what they hold.
-/// Errors:       unavailable (`no_server`: nothing listens there, nothing was sent; or
+/// Errors:       unavailable (`no_server`: nothing listens there, nothing was sent; `tls_failed`:
+///               the server cannot show that it is the one, nothing was sent; or
 ///               `connection_lost`: nothing can have happened, the request was safe to repeat),
 ///               outcome_unknown (`connection_lost` after a POST had been sent without an
 ///               Idempotency-Key), deadline_exceeded (`timeout`), too_large (`response_too_large`),
-///               cancelled. A request that is safe to repeat is sent once more on a fresh
-///               connection when a kept one turns out to be closed.
+///               cancelled; invalid_argument (`ca_file`) for a file without certificates. A request
+///               that is safe to repeat is sent once more on a fresh connection when a kept one
+///               turns out to be closed.
 /// Cancellation: terminal; the request may still have its effect.
 class api_client final {
 public:

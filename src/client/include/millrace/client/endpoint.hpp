@@ -27,8 +27,11 @@ struct endpoint {
   std::uint16_t port{default_port};
   /// The socket's file. Unix sockets only.
   std::string path;
+  /// Speaks TLS. TCP only.
+  bool tls{false};
 
-  /// `http://127.0.0.1:7070`, `unix:/srv/.millrace/millrace.sock`: what `parse_url` reads.
+  /// `http://127.0.0.1:7070`, `https://example.org:443`, `unix:/srv/.millrace/millrace.sock`: what
+  /// `parse_url` reads.
   [[nodiscard]] std::string text() const;
   /// What belongs into the `Host` header.
   [[nodiscard]] std::string host_header() const;
@@ -43,10 +46,10 @@ struct url {
   std::string target{"/"};
 };
 
-/// Reads `http://host[:port][/path][?query]` or `unix:/path/to/socket`.
+/// Reads `http://host[:port][/path][?query]`, `https://…` or `unix:/path/to/socket`. The port is
+/// 80, with `https` 443, where none is named.
 ///
-/// Errors: invalid_argument (`field` is what the error names), unsupported (`tls_unsupported`) for
-/// `https`.
+/// Errors: invalid_argument (`field` is what the error names).
 [[nodiscard]] result<url> parse_url(std::string_view text, std::string_view field);
 
 /// From where a command may learn which server to speak to.

@@ -5,6 +5,7 @@
 #include <millrace/base/routed_id.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@ using job_id = routed_id;
 
 /// How safe an acknowledged change is.
 enum class durability : std::uint8_t {
-  /// Lost when the process ends.
+  /// May be lost when the store's process ends. A store may keep it longer.
   memory,
   /// On disk within a stated window (`store_traits::async_window`) after the answer.
   async,
@@ -191,6 +192,36 @@ struct rate_bound {
   friend bool operator==(const rate_bound&, const rate_bound&) = default;
 };
 
+/// What a queue has set itself, or else leaves to the defaults that the store was opened with. It
+/// reads as its value either way; a plain value makes it the queue's own.
+template <class T>
+class setting final {
+public:
+  template <std::convertible_to<T> Value>
+    requires(!std::same_as<Value, setting>)
+  constexpr setting(Value own) noexcept : value_(static_cast<T>(own)), own_(true) {}
+  [[nodiscard]] static constexpr setting left_to_store(T value) noexcept {
+    setting out(value);
+    out.own_ = false;
+    return out;
+  }
+
+  [[nodiscard]] constexpr T value() const noexcept { return value_; }
+  constexpr operator T() const noexcept { return value_; }
+  /// Set for this queue: no default changes it.
+  [[nodiscard]] constexpr bool own() const noexcept { return own_; }
+
+  friend constexpr bool operator==(const setting&, const setting&) = default;
+  template <std::convertible_to<T> Value>
+  friend constexpr bool operator==(const setting& left, const Value& right) {
+    return left.value_ == right;
+  }
+
+private:
+  T value_;
+  bool own_;
+};
+
 /// How one queue behaves. Zero means "no bound" except where it says otherwise. What is older than
 /// it is kept for goes with later commits, not at the moment itself.
 struct queue_settings {
@@ -202,13 +233,13 @@ struct queue_settings {
   std::uint32_t group_concurrency{0};
   /// Most jobs that may wait (queued, scheduled, retrying); beyond it an enqueue is refused with
   /// `queue_full`. Default 10 million.
-  std::uint64_t depth_max{10'000'000};
+  setting<std::uint64_t> depth_max{setting<std::uint64_t>::left_to_store(10'000'000)};
   /// How long, and how many, ended jobs (completed, cancelled) are kept.
-  duration keep_finished{std::chrono::hours{24}};
-  std::uint64_t keep_finished_count{100'000};
+  setting<duration> keep_finished{setting<duration>::left_to_store(std::chrono::hours{24})};
+  setting<std::uint64_t> keep_finished_count{setting<std::uint64_t>::left_to_store(100'000)};
   /// How long dead letters are kept. Age alone ends them: they are never trimmed by count.
-  duration keep_dead{std::chrono::hours{24 * 7}};
-  /// Used by an enqueue that names none of its own.
+  setting<duration> keep_dead{setting<duration>::left_to_store(std::chrono::hours{24 * 7})};
+  /// Used by an enqueue that names none of its own; empty: the store's defaults.
   std::optional<durability> level;
   std::optional<backoff_spec> backoff;
   std::optional<std::uint32_t> max_attempts;

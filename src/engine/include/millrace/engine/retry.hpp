@@ -55,7 +55,10 @@ struct next_run {
 [[nodiscard]] next_run after_expiry(const job_spec& spec, const ended_run& run) noexcept;
 
 /// Fills what an enqueue leaves to the queue (`default_attempts`, `default_backoff`,
-/// `default_level`).
+/// `default_level`). Where a store has defaults, they come first, then the queue's settings.
 void apply_queue_defaults(enqueue_job& step, const queue_settings& settings);
+
+/// Gives what a queue leaves to the store the values of the store's defaults.
+void follow_defaults(queue_settings& settings, const queue_settings& defaults);
 
 }  // namespace millrace::engine

@@ -47,8 +47,9 @@ struct idempotency_key {
 /// live in one store (not_one_store). At most `steps_max` steps.
 struct transaction {
   std::vector<step> steps;
-  /// When the answer is given. An enqueue raises it to its own level; the store cuts it to its
-  /// strongest, and `committed::level` says what it came to.
+  /// When the answer is given. An enqueue raises it to its own level, or the queue's where that
+  /// decides (`default_level`); no other step changes it, and no level of a job that exists does.
+  /// The store cuts it to its strongest, and `committed::level` says what it came to.
   durability level{durability::durable};
   std::optional<idempotency_key> idempotency;
 };

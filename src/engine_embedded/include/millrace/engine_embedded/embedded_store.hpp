@@ -15,6 +15,9 @@ namespace millrace::embedded {
 struct options {
   /// Where everything lives: `millrace.db` (SQLite, WAL), `leases`, `lock`. Made when absent.
   std::filesystem::path directory{".millrace"};
+  /// What holds where a queue has not set it itself: whoever opens the store decides, anew each
+  /// time.
+  engine::queue_settings defaults;
   /// Not owned; empty: the system's.
   const clock_source* clock{nullptr};
   /// Jobs kept decoded between enqueue and lease, so that a lease reads no disk. Zero: none.
@@ -23,6 +26,10 @@ struct options {
   std::size_t page_cache_bytes{std::size_t{32} << 20U};
   /// How long an `async` change may wait for its sync.
   std::chrono::milliseconds async_window{50};
+  /// So much of the log is written when the store is opened: overwriting it later, a sync has
+  /// nothing to tell the file system but the data. While the store has little to do, the log is
+  /// written back before it grows beyond this.
+  std::size_t prepared_log_bytes{std::size_t{4} << 20U};
   /// Size of the log at which it is written back into the file.
   std::size_t checkpoint_bytes{std::size_t{16} << 20U};
   /// The SQLite VFS beneath; empty: the system's. Tests put one that fails here.
@@ -42,9 +49,9 @@ struct options {
 /// Limits:     one process a directory; a second one is refused (directory_in_use).
 class embedded_store : public engine::store {
 public:
-  /// Errors: conflict (directory_in_use, names the pid), forbidden (directory_unwritable),
-  /// corrupted (database_corrupt, says how to restore), unsupported (database_newer, says which
-  /// version wrote it), storage_full.
+  /// Errors: invalid_argument (the defaults); conflict (directory_in_use, names the pid), forbidden
+  /// (directory_unwritable), corrupted (database_corrupt, says how to restore), unsupported
+  /// (database_newer, says which version wrote it), storage_full.
   [[nodiscard]] static result<std::unique_ptr<embedded_store>> open(options with);
 
   /// A consistent copy of everything, made while the store is in use. `target` must not exist.

@@ -35,8 +35,8 @@ namespace millrace {
 /// Guarantees: no moment is answered twice, none of the line's readings is dropped (except that
 ///             those skipped together count as one), and a gap or a repetition never ends a line.
 /// Threading:  values; every member from any thread.
-/// Limits:     1970 to 2200; daylight saving as the machine's database knows it, which is until
-///             2037: later moments have the zone's standard time.
+/// Limits:     1970 to 2200; daylight saving as the machine's database lists it (to 2037), then by
+///             the rule that it gives for the zone.
 class cron_schedule final {
 public:
   /// Errors: invalid_argument with field `schedule` (invalid_cron, cron_never_fires) or `time_zone`

@@ -8,6 +8,11 @@
 /// `millrace/engine/limits.hpp`.
 namespace millrace {
 
+/// A queue's bounds of jobs running at a time: beyond it invalid_argument.
+inline constexpr std::uint32_t queue_concurrency_max = 1'000'000;
+/// A queue's bounds of jobs kept (`depth_max`, `keep_finished_count`): beyond it invalid_argument.
+inline constexpr std::uint64_t queue_count_max = 1'000'000'000'000;
+
 /// Of one queue within a reserve: beyond it invalid_argument.
 inline constexpr std::uint32_t queue_weight_max = 1000;
 /// Longest wait of a reserve: below the idle limits of common proxies.

@@ -56,6 +56,10 @@ struct bulk_report {
 [[nodiscard]] result<void> check(const enqueue_request& request);
 [[nodiscard]] result<void> check(const engine::queue_settings& settings);
 
+/// What ties a job to the logs, events and requests it belongs to: the id it was given, else its
+/// own. Jobs that no request made (those of a recurring entry) have none unless the entry gives it.
+[[nodiscard]] std::string correlation_of(const engine::job& job);
+
 /// The step that makes a checked request happen, for a transaction of several steps.
 ///
 /// A request that names no durability takes the queue's own, else the strongest the store gives.

@@ -13,8 +13,11 @@ namespace millrace {
 
 struct http_options {
   /// Where each job is posted. The operator's own choice: it is not checked against private
-  /// addresses. `https` is refused for now.
+  /// addresses.
   std::string url;
+  /// With `https`: a file of certificates in PEM whose authorities count instead of the system's;
+  /// empty: the system's.
+  std::string ca_file;
   /// `whsec_` and base64 of 24 to 64 bytes. Several while a secret is being changed: every request
   /// is signed with each. None: requests are not signed.
   std::vector<std::string> secrets;
@@ -36,7 +39,7 @@ struct http_options {
 /// Lifetime:  must outlive every run of its handler.
 class http_runner final {
 public:
-  /// Errors: invalid_argument on `http` or `secret`; unsupported (`tls_unsupported`).
+  /// Errors: invalid_argument on `http`, `secret` or `ca_file`.
   [[nodiscard]] static result<std::unique_ptr<http_runner>> create(asio::any_io_executor executor,
                                                                    http_options options);
   ~http_runner();

@@ -35,6 +35,12 @@ public:
   /// `reopenable_engines_under_test`, in turns.
   virtual void end(ending how) = 0;
   virtual void open_again() = 0;
+  /// The same, with other defaults for what queues leave to the store. They hold until they are
+  /// changed again. An engine that ignores them fails the suite about them.
+  virtual void open_again_with(const engine::queue_settings& defaults) {
+    static_cast<void>(defaults);
+    open_again();
+  }
 };
 
 struct engine_case {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct options {
   std::size_t idempotency_keys_max{engine::idempotency_keys_max};
   std::size_t queues_max{engine::queues_max};
   std::size_t crons_max{engine::crons_max};
+  /// What holds where a queue has not set it itself.
+  engine::queue_settings defaults;
 };
 
 /// The reference engine: every step and query of the port in its simplest correct form, in memory.
@@ -49,8 +52,8 @@ public:
 
   /// What an engine that keeps everything shows after it was ended and opened again: each lease
   /// that had not ended has one full interval from now; what is counted since the opening begins
-  /// anew. For comparing such engines with.
-  void restart();
+  /// anew. For comparing such engines with. `defaults`: those it is opened with; empty: the same.
+  void restart(const std::optional<engine::queue_settings>& defaults = std::nullopt);
 
 private:
   /// Hints for what becomes due while nobody calls. Runs only where the clock ticks.
