@@ -7,14 +7,18 @@ MAKEFLAGS += --no-print-directory
 # The steps share the cores among themselves.
 .NOTPARALLEL:
 
-export ONCE DOCS ENGINE
+export ONCE DOCS ENGINE REDIS_PORT
 
 PREFIX ?= /usr/local
 SECONDS_OF_TORTURE ?= 600
 SECONDS_OF_FUZZING ?= 600
 RANDOM_RUNS ?= 10000
 
-.PHONY: help build run test bench torture fuzz differential lint tidy-check format format-check install clean
+# What the program runs on: embedded or redis.
+ENGINE ?= embedded
+
+.PHONY: help build run dev redis-cli test test-valkey bench torture fuzz differential lint
+.PHONY: tidy-check format format-check install clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,24 +27,43 @@ build: ## The program, at build/millrace
 	@tools/setup --for run
 	@tools/build release millrace
 
-run: ## The document pipeline (ONCE=1 ends by itself, DOCS=path reads your own documents)
-	@tools/setup --for run
+run: ## The document pipeline (ONCE=1 ends by itself, DOCS=path reads your own, ENGINE=redis)
+	@tools/setup --for run --engine $(ENGINE)
 	@tools/build release millrace document_pipeline document_processor
 	@examples/document_pipeline/run
+
+dev: ## A Redis of your own and the server on it, until Ctrl-C (REDIS_PORT=N)
+	@tools/setup --for run --engine redis
+	@tools/build release millrace
+	@tools/dev
+
+redis-cli: ## A redis-cli on the Redis of `make dev` or `make run ENGINE=redis` (ARGS="info memory")
+	@tools/dev cli $(ARGS)
 
 test: ## Every check and test, as CI runs them; ends with one line "N passed, N failed"
 	@tools/setup --for test
 	@tools/test
 
-bench: bench-queue ## Every benchmark beside its peers
+test-valkey: ## The tests of the Redis engine on Valkey 8, which is fetched and not installed
+	@tools/setup --for test
+	@tools/valkey >/dev/null
+	@tools/build dev engine_redis_tests redis_tests
+	@MILLRACE_REDIS_SERVER=$(CURDIR)/build/valkey/valkey-server \
+	  ctest --test-dir build/dev -R '^(engine_redis|redis)_' --output-on-failure --no-tests=error
 
-bench-%: ## One benchmark beside its peers: bench-queue
-	@tools/setup --for bench
+bench: ## Every benchmark beside its peers
+	@$(MAKE) bench-queue ENGINE=embedded
+	@$(MAKE) bench-queue ENGINE=redis
+
+bench-%: ## One benchmark beside its peers: bench-queue (ENGINE=redis)
+	@tools/setup --for bench --engine $(ENGINE)
 	@tools/build release
-	@bench/$*_bench
+	@bench/$*_bench --engine $(ENGINE)
 
-torture: build ## Kills producers, workers and the server at random for ten minutes
-	@tools/torture --seconds $(SECONDS_OF_TORTURE)
+torture: ## Kills everything at random for ten minutes (ENGINE=redis kills Redis too)
+	@tools/setup --for run --engine $(ENGINE)
+	@tools/build release millrace
+	@tools/torture --engine $(ENGINE) --seconds $(SECONDS_OF_TORTURE)
 
 fuzz: ## Every fuzzer for ten minutes
 	@tools/setup --for test

@@ -2,11 +2,13 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -29,32 +31,65 @@ void run(sqlite3* db, const char* sql) {
   must(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK, sql);
 }
 
+/// A file whose blocks are all there, written over and over.
+class sync_probe final {
+public:
+  explicit sync_probe(const std::filesystem::path& directory) : path_(directory / "sync-probe") {
+    file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    must(file_ >= 0, "sync-probe");
+    while (at_ < file_bytes) write();
+    must(::fsync(file_) == 0, "fsync");
+  }
+  ~sync_probe() {
+    ::close(file_);
+    std::filesystem::remove(path_);
+  }
+  sync_probe(const sync_probe&) = delete;
+  sync_probe& operator=(const sync_probe&) = delete;
+
+  void write_and_sync() {
+    if (at_ >= file_bytes) at_ = 0;
+    write();
+    must(::fdatasync(file_) == 0, "fdatasync");
+  }
+
+private:
+  static constexpr off_t file_bytes = off_t{16} << 20U;
+
+  void write() {
+    const auto wanted = static_cast<ssize_t>(block_.size());
+    must(::pwrite(file_, block_.data(), block_.size(), at_) == wanted, "pwrite");
+    at_ += static_cast<off_t>(block_.size());
+  }
+
+  const std::filesystem::path path_;
+  const std::vector<char> block_ = std::vector<char>(16'384, 'x');
+  int file_{-1};
+  off_t at_{0};
+};
+
 }  // namespace
 
 double syncs_per_second(const std::filesystem::path& directory) {
-  constexpr off_t file_bytes = off_t{16} << 20U;
-  const std::vector<char> block(16'384, 'x');
-  const int file = ::open((directory / "sync-probe").c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
-  must(file >= 0, "sync-probe");
-  const auto write_at = [&](off_t offset) {
-    const auto wanted = static_cast<ssize_t>(block.size());
-    must(::pwrite(file, block.data(), block.size(), offset) == wanted, "pwrite");
-  };
-  for (off_t at = 0; at < file_bytes; at += static_cast<off_t>(block.size())) write_at(at);
-  must(::fsync(file) == 0, "fsync");
+  sync_probe probe(directory);
   int syncs = 0;
-  off_t at = 0;
   const auto begin = steady::now();
-  while (seconds_since(begin) < 1) {
-    write_at(at);
-    at = (at + static_cast<off_t>(block.size())) % file_bytes;
-    must(::fdatasync(file) == 0, "fdatasync");
-    ++syncs;
+  for (; seconds_since(begin) < 1; ++syncs) probe.write_and_sync();
+  return syncs / seconds_since(begin);
+}
+
+sync_latency sync_latency_when_idle(const std::filesystem::path& directory) {
+  constexpr std::size_t wanted = 1000;
+  sync_probe probe(directory);
+  std::vector<double> took;
+  while (took.size() < wanted) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    const auto begin = steady::now();
+    probe.write_and_sync();
+    took.push_back(seconds_since(begin) * 1000);
   }
-  const double rate = syncs / seconds_since(begin);
-  ::close(file);
-  std::filesystem::remove(directory / "sync-probe");
-  return rate;
+  std::ranges::sort(took);
+  return {.p50_ms = took[wanted / 2], .p99_ms = took[wanted * 99 / 100]};
 }
 
 double rows_per_second(const std::filesystem::path& directory, std::size_t rows,
