@@ -225,6 +225,22 @@ TEST(RequestReader, DoesNotDependOnHowBytesArrive) {
   }
 }
 
+// The parser beneath would end the program at a last chunk that comes first and in pieces.
+TEST(RequestReader, TakesAnEmptyChunkedBodyInPieces) {
+  const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string body = "0\r\n\r\n";
+  request_reader reader(1000);
+  std::string pending = head;
+  for (const char next : body) {
+    pending.erase(0, reader.feed(pending));
+    pending += next;
+    ASSERT_FALSE(reader.done() || reader.failure()) << pending;
+  }
+  pending.erase(0, reader.feed(pending));
+  EXPECT_TRUE(reader.done());
+  EXPECT_TRUE(pending.empty());
+}
+
 TEST(ContentType, IsJsonInUtf8) {
   for (const char* good : {"application/json", "Application/JSON; charset=UTF-8",
                            "application/ld+json", "application/json;charset=\"utf-8\""}) {

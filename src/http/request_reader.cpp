@@ -147,6 +147,10 @@ request_reader::~request_reader() = default;
 std::size_t request_reader::feed(std::string_view bytes) {
   if (failure_ || parser_->is_done()) return 0;
   const bool had_head = parser_->is_header_done();
+  // The parser takes it for granted that the last chunk's header comes with two bytes more. Nothing
+  // that ends a chunked body is shorter than this, so waiting for it delays nothing.
+  constexpr std::size_t last_chunk_bytes = std::string_view{"0\r\n\r\n"}.size();
+  if (had_head && parser_->chunked() && bytes.size() < last_chunk_bytes) return 0;
   beast::error_code ec;
   const std::size_t used = parser_->put({bytes.data(), bytes.size()}, ec);
   using beast::http::error;

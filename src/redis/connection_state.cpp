@@ -27,9 +27,9 @@ error closed_error() {
 
 }  // namespace
 
-connection::state::state(asio::any_io_executor executor, connection_options given)
+connection::state::state(const asio::any_io_executor& executor, connection_options given)
     : options(std::move(given)),
-      strand(asio::make_strand(std::move(executor))),
+      strand(asio::make_strand(executor)),
       parser_(options.replies),
       timer_(strand),
       pause_timer_(strand) {

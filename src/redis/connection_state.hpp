@@ -25,7 +25,7 @@ namespace millrace::redis {
 /// - the queue, the link and the timers, of the strand alone;
 /// - one coroutine, `run`, that makes the connection, reads from it, and makes it again.
 struct connection::state final : std::enable_shared_from_this<connection::state> {
-  state(asio::any_io_executor executor, connection_options options);
+  state(const asio::any_io_executor& executor, connection_options options);
 
   void start();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <system_error>
 
 namespace millrace::redis {
@@ -53,8 +54,8 @@ server_facts parse_info(std::string_view text) {
 bool version_at_least(std::string_view version, int major, int minor) noexcept {
   int has_major = 0;
   int has_minor = 0;
-  const char* const last = version.data() + version.size();
-  const auto first = std::from_chars(version.data(), last, has_major);
+  const char* const last = std::to_address(version.end());
+  const auto first = std::from_chars(std::to_address(version.begin()), last, has_major);
   if (first.ec != std::errc{} || first.ptr == last || *first.ptr != '.') return false;
   if (std::from_chars(first.ptr + 1, last, has_minor).ec != std::errc{}) return false;
   return has_major > major || (has_major == major && has_minor >= minor);
