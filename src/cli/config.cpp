@@ -79,6 +79,13 @@ result<void> put_data(const config_value& from, serve_settings& into) {
   return put(into.data, std::move(text));
 }
 
+result<void> put_milliseconds(milliseconds& into, const config_value& from, seconds longest) {
+  auto span = from.as_span(milliseconds{1}, longest);
+  if (!span) return std::unexpected(std::move(span.error()));
+  into = std::chrono::ceil<milliseconds>(*span);
+  return {};
+}
+
 template <class Enum>
 result<void> put_word(Enum& into, const config_value& from,
                       result<Enum> (*parse)(std::string_view, std::string_view)) {
@@ -119,10 +126,7 @@ constexpr std::array settings{
             }},
     setting{"embedded.async_window", "MILLRACE_EMBEDDED_ASYNC_WINDOW", "",
             [](const config_value& from, serve_settings& into) {
-              auto span = from.as_span(milliseconds{1}, seconds{10});
-              if (!span) return result<void>{std::unexpected(std::move(span.error()))};
-              into.engine.async_window = std::chrono::ceil<milliseconds>(*span);
-              return result<void>{};
+              return put_milliseconds(into.engine.async_window, from, seconds{10});
             }},
     setting{"embedded.hot_jobs", "MILLRACE_EMBEDDED_HOT_JOBS", "",
             [](const config_value& from, serve_settings& into) {
@@ -132,6 +136,38 @@ constexpr std::array settings{
             [](const config_value& from, serve_settings& into) {
               return put(into.engine.page_cache_bytes,
                          from.as_bytes(std::size_t{1} << 20U, std::size_t{1} << 40U));
+            }},
+    setting{"redis.url", "MILLRACE_REDIS_URL", "--redis",
+            [](const config_value& from, serve_settings& into) {
+              return put_redis_url(from, into.engine.redis);
+            }},
+    setting{"redis.prefix", "MILLRACE_REDIS_PREFIX", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_redis_prefix(from, into.engine.redis);
+            }},
+    setting{"redis.ca_file", "MILLRACE_REDIS_CA_FILE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.redis.ca_file, from.as_text());
+            }},
+    setting{"redis.certificate_file", "MILLRACE_REDIS_CERTIFICATE_FILE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.redis.certificate_file, from.as_text());
+            }},
+    setting{"redis.key_file", "MILLRACE_REDIS_KEY_FILE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.redis.key_file, from.as_text());
+            }},
+    setting{"redis.durability", "MILLRACE_REDIS_DURABILITY", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_redis_durability(from, into.engine.redis);
+            }},
+    setting{"redis.connect_timeout", "MILLRACE_REDIS_CONNECT_TIMEOUT", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_milliseconds(into.engine.redis.connect_timeout, from, seconds{60});
+            }},
+    setting{"redis.request_timeout", "MILLRACE_REDIS_REQUEST_TIMEOUT", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_milliseconds(into.engine.redis.request_timeout, from, seconds{60});
             }},
     setting{"jobs.max_attempts", "MILLRACE_JOBS_MAX_ATTEMPTS", "",
             [](const config_value& from, serve_settings& into) {
@@ -175,6 +211,26 @@ constexpr std::array settings{
                          from.as_integer(0, static_cast<std::int64_t>(queue_count_max)));
             }},
     // Names of other backends, in the environment only.
+    setting{"", "REDIS_URL", "",
+            [](const config_value& from, serve_settings& into) {
+              return put_redis_url(from, into.engine.redis);
+            }},
+    setting{"", "REDIS_HOST", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.redis_by_pieces.host, from.as_text());
+            }},
+    setting{"", "REDIS_PORT", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.redis_by_pieces.port, from.as_integer(1, 65'535));
+            }},
+    setting{"", "REDIS_PASSWORD", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.redis_by_pieces.password, from.as_text());
+            }},
+    setting{"", "REDIS_DB", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.redis_by_pieces.database, from.as_integer(0, 1'000'000));
+            }},
     setting{"", "MAX_RETRY_ATTEMPTS", "",
             [](const config_value& from, serve_settings& into) {
               // Retries come after a first run.
@@ -306,6 +362,11 @@ result<serve_settings> load_settings(const invocation& flags, const surroundings
     return std::unexpected(std::move(applied.error()));
   }
   loaded.engine.directory = loaded.data;
+  loaded.engine.redis = with_pieces(std::move(loaded.engine.redis), loaded.redis_by_pieces);
+  if (!loaded.engine.redis.url.empty() && loaded.data != serve_settings{}.data) {
+    loaded.warnings.push_back(fmt::format(
+        "the directory {} is not used: with Redis everything is kept there", loaded.data.native()));
+  }
   return loaded;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "command.hpp"
+#include "config_redis.hpp"
 
 #include <millrace/engine/job.hpp>
 #include <millrace/observe/logging.hpp>
@@ -34,6 +35,7 @@ struct serve_settings {
   std::size_t connections_max{20'000};
   std::size_t body_bytes_max{std::size_t{32} << 20U};
   engine_settings engine;
+  redis_pieces redis_by_pieces;
   std::map<std::string, queue_changes> queues;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;

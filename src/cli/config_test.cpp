@@ -106,13 +106,58 @@ body = 1048576
 TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
   world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},      {"RETRY_BACKOFF_BASE_SECONDS", "5"},
                       {"DLQ_RETENTION_DAYS", "2"},      {"SERVER_ID", "left"},
-                      {"REDIS_URL", "redis://ignored"}, {"CACHE_DEFAULT_TTL", "300"}};
+                      {"REDIS_URL", "redis://there"}, {"CACHE_DEFAULT_TTL", "300"}};
   const auto loaded = load("");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   EXPECT_EQ(loaded->engine.defaults.max_attempts, 4U);
   EXPECT_EQ(loaded->engine.defaults.backoff->base, 5s);
   EXPECT_EQ(loaded->engine.defaults.keep_dead, duration{48h});
   EXPECT_EQ(loaded->server_id, "left");
+  EXPECT_EQ(loaded->engine.redis.url, "redis://there");
+}
+
+TEST_F(LoadSettings, KeepsEverythingInItsDirectoryUnlessRedisIsNamed) {
+  EXPECT_EQ(load("")->engine.redis.url, "");
+  const auto loaded =
+      load("[redis]\nurl = 'rediss://cache:7000/2'\nprefix = 'shop'\nca_file = 'ca.pem'\n"
+           "durability = 'async'\nrequest_timeout = '500ms'\n");
+  ASSERT_TRUE(loaded) << loaded.error().detail;
+  const redis_settings& redis = loaded->engine.redis;
+  EXPECT_EQ(redis.url, "rediss://cache:7000/2");
+  EXPECT_TRUE(redis.url_from.ends_with("c.toml:2: redis.url")) << redis.url_from;
+  EXPECT_EQ(redis.prefix, "shop");
+  EXPECT_EQ(redis.ca_file, "ca.pem");
+  EXPECT_EQ(redis.strongest, engine::durability::async);
+  EXPECT_EQ(redis.request_timeout, 500ms);
+  EXPECT_TRUE(loaded->warnings.empty());
+}
+
+TEST_F(LoadSettings, PutsAnAddressOfRedisTogetherFromItsPieces) {
+  world_.variables = {{"REDIS_HOST", "::1"}, {"REDIS_PASSWORD", "a:b@c"}, {"REDIS_DB", "3"}};
+  EXPECT_EQ(load("")->engine.redis.url, "redis://:a%3Ab%40c@[::1]:6379/3");
+  world_.variables["REDIS_PORT"] = "7000";
+  EXPECT_EQ(load("")->engine.redis.url, "redis://:a%3Ab%40c@[::1]:7000/3");
+  EXPECT_EQ(load("[redis]\nurl = 'redis://file'\n")->engine.redis.url, "redis://file");
+  world_.variables["REDIS_URL"] = "redis://theirs";
+  EXPECT_EQ(load("")->engine.redis.url, "redis://theirs");
+  world_.variables["MILLRACE_REDIS_URL"] = "redis://ours";
+  EXPECT_EQ(load("")->engine.redis.url, "redis://ours");
+  EXPECT_EQ(load("", {"--redis", "redis://flag"})->engine.redis.url, "redis://flag");
+  EXPECT_EQ(load("", {"--redis", "none"})->engine.redis.url, "");
+}
+
+TEST_F(LoadSettings, WarnsOfADirectoryThatRedisDoesNotUse) {
+  const auto loaded = load("", {"--redis", "redis://there", "--data", "elsewhere"});
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_TRUE(loaded->warnings[0].contains("elsewhere is not used")) << loaded->warnings[0];
+}
+
+TEST_F(LoadSettings, RefusesABrokenPieceOfRedis) {
+  world_.variables = {{"REDIS_PORT", "70000"}};
+  const auto loaded = load("");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().field, "REDIS_PORT");
+  EXPECT_TRUE(complaint("[redis]\nprefix = 'a b'\n").starts_with("c.toml:2: redis.prefix|"));
 }
 
 TEST_F(LoadSettings, CountsItsOwnNamesBeforeThoseOfOthers) {

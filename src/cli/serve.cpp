@@ -25,23 +25,10 @@
 namespace millrace::cli {
 namespace {
 
-/// Named in the interface, and part of a later version: refused with what there is.
-result<void> refuse_other_engines(const invocation& in) {
-  const auto refuse = [](std::string_view flag, std::string_view engine) {
-    return fail(errc::unsupported, "engine_unavailable",
-                fmt::format("the {} engine is not part of this version: leave the option out, and "
-                            "the embedded engine keeps everything in --data",
-                            engine),
-                std::string{flag});
-  };
-  if (in.has("--redis")) return refuse("--redis", "Redis");
-  if (in.has("--postgres")) return refuse("--postgres", "PostgreSQL");
-  return {};
-}
-
 result<serve_settings> checked_settings(const context& with) {
-  if (auto sound = refuse_other_engines(with.in); !sound) {
-    return std::unexpected(std::move(sound.error()));
+  if (with.in.has("--postgres")) {
+    return fail(errc::unsupported, "engine_unavailable",
+                "PostgreSQL is not part of this version: leave the option out", "--postgres");
   }
   auto settings = load_settings(with.in, with.around);
   if (!settings) return settings;
@@ -74,8 +61,13 @@ result<void> configure_queues(engine::store& store, const serve_settings& settin
   return {};
 }
 
-/// Where the Unix socket goes; empty where its name would be too long for the system.
-std::filesystem::path socket_path(const std::filesystem::path& data) {
+bool on_redis(const serve_settings& settings) { return !settings.engine.redis.url.empty(); }
+
+/// Where the Unix socket goes: into the directory that the embedded engine owns. Empty where there
+/// is none, or where its name would be too long for the system.
+std::filesystem::path socket_path(const serve_settings& settings) {
+  if (on_redis(settings)) return {};
+  const std::filesystem::path& data = settings.data;
   const std::filesystem::path absolute =
       std::filesystem::absolute(data).lexically_normal() / client::socket_file_name;
   const std::filesystem::path shorter = data / client::socket_file_name;
@@ -88,10 +80,10 @@ std::filesystem::path socket_path(const std::filesystem::path& data) {
 http::server_options server_options(const serve_settings& settings, const opened_engine& engine,
                                     const observe::logger& log) {
   http::server_options options{.listen = settings.listen,
-                               .unix_socket = socket_path(settings.data),
+                               .unix_socket = socket_path(settings),
                                .host_names = settings.host_names,
                                .backup = engine.backup,
-                               .scratch_directory = settings.data,
+                               .scratch_directory = on_redis(settings) ? "" : settings.data,
                                .version = std::string{version_text}};
   options.limits.connections_max = settings.connections_max;
   options.limits.body_bytes_max = settings.body_bytes_max;
@@ -114,15 +106,15 @@ http::server_options server_options(const serve_settings& settings, const opened
   return options;
 }
 
-void announce(std::ostream& out, const serve_settings& settings, const http::server& server,
-              const engine::store& store, const std::filesystem::path& socket) {
+void announce(std::ostream& out, const http::server& server, const opened_engine& engine,
+              const std::filesystem::path& socket) {
   const auto addresses = server.addresses();
   for (const std::string& address : addresses) out << "listening " << address << '\n';
   if (!addresses.empty()) out << "dashboard " << addresses.front() << "/\n";
   if (!socket.empty()) out << "socket    " << socket.native() << '\n';
-  out << fmt::format("data      {} ({} engine, {})\n",
-                     std::filesystem::absolute(settings.data).lexically_normal().native(),
-                     store.traits().engine, engine::to_string(store.traits().strongest))
+  const engine::store_traits traits = engine.store->traits();
+  out << fmt::format("data      {} ({} engine, {})\n", engine.place, traits.engine,
+                     engine::to_string(traits.strongest))
       << std::flush;
 }
 
@@ -144,7 +136,11 @@ exit_code serve_with(context& with, const serve_settings& settings) {
     log.event(observe::log_level::warning, "configuration", {{"warning", warning}});
   }
   auto engine = with.engine.open(settings.engine);
-  if (!engine) return fail_to_start(with, engine.error());
+  if (!engine) {
+    const exit_code code = fail_to_start(with, engine.error());
+    // Its server is away, and may come back.
+    return engine.error().kind == errc::unavailable ? exit_code::unavailable : code;
+  }
   engine::store& store = *engine->store;
   if (auto set = configure_queues(store, settings); !set) return fail_to_start(with, set.error());
 
@@ -157,9 +153,9 @@ exit_code serve_with(context& with, const serve_settings& settings) {
     running.stop();
     return fail_to_start(with, written.error());
   }
-  const auto socket = socket_path(settings.data);
-  announce(with.around.out, settings, running.server(), store, socket);
-  if (socket.empty()) {
+  const auto socket = socket_path(settings);
+  announce(with.around.out, running.server(), *engine, socket);
+  if (socket.empty() && !on_redis(settings)) {
     log.event(observe::log_level::warning, "no_unix_socket",
               {{"why", "the path of the data directory is too long for one"}});
   }
@@ -209,7 +205,10 @@ std::vector<option> serve_options() {
        .value = "FILE",
        .purpose = "written once it listens, removed at the end",
        .kind = value_kind::file},
-      {.name = "--redis", .value = "URL", .purpose = "not part of this version"},
+      {.name = "--redis",
+       .value = "URL",
+       .purpose = "keep everything in this Redis or Valkey, which many servers may share: "
+                  "redis://HOST:PORT/DB, rediss:// for TLS, unix:///PATH; none: in --data"},
       {.name = "--postgres", .value = "URL", .purpose = "not part of this version"},
   };
 }

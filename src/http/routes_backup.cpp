@@ -94,9 +94,12 @@ awaitable<response> send_backup(service& with, request& what) {
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
   if (!with.options.backup) {
-    co_return problem(501, error{.kind = errc::unsupported,
-                                 .code = "backup_unsupported",
-                                 .detail = "This engine has no backup of its own."});
+    co_return problem(
+        501, error{.kind = errc::unsupported,
+                   .code = "backup_unsupported",
+                   .detail = fmt::format("The {} engine has no backup of its own; use that of the "
+                                         "server it keeps everything in.",
+                                         with.store.traits().engine)});
   }
   if (with.backing_up.exchange(true)) {
     co_return problem(error{.kind = errc::conflict,

@@ -1,6 +1,8 @@
 #include <millrace/cli/cli.hpp>
 #include <millrace/engine_embedded/embedded_store.hpp>
+#include <millrace/engine_redis/redis_store.hpp>
 
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +22,32 @@ millrace::result<millrace::cli::opened_engine> open_embedded(
   auto* store = opened->get();
   return millrace::cli::opened_engine{
       .store = std::move(*opened),
+      .place = std::filesystem::absolute(settings.directory).lexically_normal().native(),
       .backup = [store](const std::filesystem::path& target) { return store->backup(target); }};
+}
+
+millrace::result<millrace::cli::opened_engine> open_redis(
+    const millrace::cli::engine_settings& settings) {
+  const millrace::cli::redis_settings& redis = settings.redis;
+  auto where = millrace::redis::parse_address(redis.url, redis.url_from);
+  if (!where) return std::unexpected(std::move(where.error()));
+  std::string place = where->text();
+  auto opened =
+      millrace::engine_redis::redis_store::open({.where = std::move(*where),
+                                                 .tls = {.ca_file = redis.ca_file,
+                                                         .certificate_file = redis.certificate_file,
+                                                         .key_file = redis.key_file},
+                                                 .prefix = redis.prefix,
+                                                 .strongest = redis.strongest,
+                                                 .connect_timeout = redis.connect_timeout,
+                                                 .request_timeout = redis.request_timeout});
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  return millrace::cli::opened_engine{.store = std::move(*opened), .place = std::move(place)};
+}
+
+millrace::result<millrace::cli::opened_engine> open_engine(
+    const millrace::cli::engine_settings& settings) {
+  return settings.redis.url.empty() ? open_embedded(settings) : open_redis(settings);
 }
 
 }  // namespace
@@ -28,7 +55,7 @@ millrace::result<millrace::cli::opened_engine> open_embedded(
 int main(int argc, char** argv) {
   const std::vector<std::string> args{argv + 1, argv + argc};
   auto around = millrace::cli::process_surroundings();
-  const millrace::cli::engine_choice engine{.open = open_embedded,
+  const millrace::cli::engine_choice engine{.open = open_engine,
                                             .restore = millrace::embedded::restore};
   return static_cast<int>(millrace::cli::run(args, engine, around));
 }

@@ -1,4 +1,5 @@
 #include "child_process.hpp"
+#include "testing_redis.hpp"
 
 #include <gtest/gtest.h>
 
@@ -140,9 +141,9 @@ TEST_F(Program, RefusesWhatCannotBeServedAndSaysWhy) {
   EXPECT_EQ(no_directory.code, 1);
   EXPECT_TRUE(holds(no_directory.err, "/proc/none")) << no_directory.err;
 
-  const ended redis = run({"serve", "--redis", "redis://localhost"});
-  EXPECT_EQ(redis.code, 2);
-  EXPECT_TRUE(holds(redis.err, "the Redis engine is not part of this version")) << redis.err;
+  const ended postgres = run({"serve", "--postgres", "postgres://localhost"});
+  EXPECT_EQ(postgres.code, 2);
+  EXPECT_TRUE(holds(postgres.err, "PostgreSQL is not part of this version")) << postgres.err;
   // The first one has not suffered.
   EXPECT_EQ(run({"queue", "ls"}).code, 0);
   EXPECT_EQ(stop(*server), 0) << server->err();
@@ -170,6 +171,58 @@ TEST_F(Program, AppliesTheConfigurationOfQueuesAndJobs) {
   const ended of_variable = run({"enqueue", "other", "--json"});
   EXPECT_TRUE(holds(of_variable.out, R"("max_attempts":7)")) << of_variable.out;
   EXPECT_TRUE(holds(run({"queue", "show", "other"}).out, "keep dead            2d"));
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
+/// The same program, with everything in a Redis.
+class ProgramOnRedis : public Program {
+protected:
+  ended at(const child_process& server, words args) {
+    args.insert(args.end(), {"--url", address_of(server)});
+    return run(std::move(args));
+  }
+
+  redis::testing::redis_server redis_{{"--appendonly", "yes", "--appendfsync", "always"}};
+};
+
+TEST_F(ProgramOnRedis, SharesItsJobsAmongServersAndLeavesNothingInTheDirectory) {
+  const auto first = serve({"--redis", redis_.url()});
+  EXPECT_TRUE(holds(first->out(), "data      " + redis_.url() + "/0 (redis engine, durable)\n"))
+      << first->out();
+  const auto second = serve({}, {"MILLRACE_REDIS_URL=" + redis_.url()});
+  const ended made = at(*first, {"enqueue", "mail", "7"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const std::string program = script("work", "read job\necho 42\n");
+  child_process worker{
+      command({"worker", "--queue", "mail", "--exec", program, "--url", address_of(*second)}),
+      directory_};
+  const ended done = at(*first, {"job", made.out.substr(0, made.out.size() - 1), "--watch"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(stop(worker), 0) << worker.err();
+  EXPECT_EQ(stop(*first), 0) << first->err();
+  EXPECT_EQ(stop(*second), 0) << second->err();
+  EXPECT_FALSE(std::filesystem::exists(directory_ / ".millrace"));
+}
+
+TEST_F(ProgramOnRedis, SaysWhatIsWrongWithTheServer) {
+  const ended no_url = run({"serve", "--redis", "localhost"});
+  EXPECT_EQ(no_url.code, 2);
+  EXPECT_TRUE(holds(no_url.err, "--redis")) << no_url.err;
+  const ended nobody = run({"serve", "--redis", "redis://127.0.0.1:1"});
+  EXPECT_EQ(nobody.code, 4);
+  EXPECT_TRUE(holds(nobody.err, "127.0.0.1:1")) << nobody.err;
+  const ended stranger =
+      run({"serve", "--redis", "redis://nobody:secret@127.0.0.1:" + std::to_string(redis_.port())});
+  EXPECT_EQ(stranger.code, 1);
+  EXPECT_TRUE(holds(stranger.err, "password")) << stranger.err;
+  EXPECT_FALSE(holds(stranger.err, "secret")) << stranger.err;
+}
+
+TEST_F(ProgramOnRedis, HasNoBackupOfItsOwn) {
+  const auto server = serve({"--redis", redis_.url()});
+  const ended refused = at(*server, {"backup", "copy"});
+  EXPECT_NE(refused.code, 0);
+  EXPECT_TRUE(holds(refused.err, "redis engine has no backup")) << refused.err;
   EXPECT_EQ(stop(*server), 0) << server->err();
 }
 

@@ -29,8 +29,28 @@ enum class exit_code : int {
   unavailable = 4,
 };
 
+/// The Redis or Valkey that many servers share. What is left empty is not used.
+struct redis_settings {
+  /// `redis://`, `rediss://` for TLS, `unix://`; empty: the embedded engine is wanted.
+  std::string url;
+  /// Where the URL was given: what an error about it names.
+  std::string url_from;
+  /// Every key begins with it.
+  std::string prefix{"millrace"};
+  /// PEM files: trusted authorities (else those of the machine), a client's certificate and key.
+  std::string ca_file;
+  std::string certificate_file;
+  std::string key_file;
+  /// How safe an answered change is there; empty: read from the server's configuration.
+  std::optional<engine::durability> strongest;
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds request_timeout{3'000};
+};
+
 /// What `serve` opens its engine with.
 struct engine_settings {
+  redis_settings redis;
+  /// Of the embedded engine, as is what follows up to the defaults.
   std::filesystem::path directory;
   std::chrono::milliseconds async_window{50};
   std::size_t hot_jobs_bytes{std::size_t{64} << 20U};
@@ -41,7 +61,10 @@ struct engine_settings {
 
 struct opened_engine {
   std::unique_ptr<engine::store> store;
-  /// Writes a consistent copy while the store is in use; refers to the store.
+  /// Where everything is kept, for people.
+  std::string place;
+  /// Writes a consistent copy while the store is in use; refers to the store. Empty where the
+  /// engine has none.
   std::function<result<void>(const std::filesystem::path&)> backup;
 };
 

@@ -1,0 +1,447 @@
+#include "dispatcher.hpp"
+
+#include "job_codec.hpp"
+#include "script.hpp"
+
+#include <millrace/redis/server_facts.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+namespace millrace::engine_redis {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Calls under way: while the server works on one, the next is on its way.
+constexpr std::size_t calls_max = 2;
+/// Work of one call: a server that is busy with it serves nobody else.
+constexpr std::size_t steps_at_once = 1000;
+constexpr std::size_t bytes_at_once = std::size_t{512} << 10U;
+/// Everybody says something at least as often, so that nobody is taken for away; it is also how
+/// late a hint that was lost is made up for.
+constexpr auto heartbeat = 5s;
+/// Due times are looked after a little later than they come: clocks differ by so much.
+constexpr auto due_slack = 1ms;
+
+error unknown_outcome() {
+  return {errc::outcome_unknown, "answer_lost",
+          "The connection to Redis was lost before its answer came: the change may or may not have "
+          "happened.",
+          "", std::nullopt};
+}
+
+error not_connected() {
+  return {errc::unavailable, "redis_unreachable", "There is no connection to Redis.", "", 1s};
+}
+
+std::string random_id() {
+  std::random_device source;
+  return fmt::format("{:08x}{:08x}", source(), source());
+}
+
+std::size_t steps_of(const unit& one) {
+  if (one.asked || one.index == unit::none) return 1;
+  return one.of->batch[one.index].steps.size();
+}
+
+void answer(const unit& one) {
+  if (--one.of->left == 0) one.of->done(std::move(one.of->results));
+}
+
+}  // namespace
+
+dispatcher::dispatcher(asio::io_context& context, redis::connection& to, engine::wakeups& hints,
+                       settings with)
+    : link_(to),
+      hints_(hints),
+      with_(std::move(with)),
+      sha_(with_.script_sha),
+      id_base_(random_id()),
+      timer_(context) {
+  store_id_ = id_base_;
+}
+
+void dispatcher::open(std::move_only_function<void(result<void>)> done) {
+  opened_ = std::move(done);
+  greeting_ = true;
+  introduce(with_.run_id);
+}
+
+void dispatcher::take(std::vector<unit> work) {
+  for (unit& each : work) waiting_.push_back(std::move(each));
+  pump();
+}
+
+// ---- sending
+
+std::size_t dispatcher::sent() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      outstanding_, [](const call_ptr& each) { return each->now == call::state::sent; }));
+}
+
+void dispatcher::pump() {
+  if (!ready_) {
+    if (refusing_) refuse_waiting(*refusing_);
+    return;
+  }
+  if (closed_ && !busy()) return say_goodbye();
+  if (gone_) return;
+  if (to_greet_ || loading_) {
+    if (to_greet_ && !greeting_ && !loading_ && sent() == 0) greet();
+    return;
+  }
+  const auto held = [](const call_ptr& each) { return each->now == call::state::waiting; };
+  if (std::ranges::any_of(outstanding_, held)) {
+    // Again in their order, once none is under way that could come between.
+    if (sent() > 0) return;
+    for (const call_ptr& each : outstanding_) send(each);
+  }
+  while (outstanding_.size() < calls_max && !waiting_.empty()) {
+    outstanding_.push_back(gather());
+    send(outstanding_.back());
+  }
+  if (closed_ && !busy()) say_goodbye();
+}
+
+dispatcher::call_ptr dispatcher::gather() {
+  auto out = std::make_shared<call>();
+  call_encoder encoder;
+  std::size_t steps = 0;
+  std::size_t bytes = 0;
+  while (!waiting_.empty()) {
+    unit& one = waiting_.front();
+    const std::size_t more = steps_of(one);
+    if (!out->work.empty() && (steps + more > steps_at_once || bytes > bytes_at_once)) break;
+    steps += more;
+    if (one.asked) {
+      out->items.push_back(encoder.encode(one.asked->what));
+    } else if (one.index != unit::none) {
+      out->items.push_back(encoder.encode(one.of->batch[one.index]));
+    }
+    if (!out->items.empty()) bytes += out->items.back().size();
+    out->work.push_back(std::move(one));
+    waiting_.pop_front();
+  }
+  out->queues = encoder.queues();
+  return out;
+}
+
+redis::command dispatcher::command_of(const call& what, unsigned flags, const std::string& run_id) {
+  packer head;
+  head.add(layout_version);
+  if (with_.clock != nullptr) {
+    head.add(to_micros(with_.clock->now()));
+  } else {
+    head.nil();
+  }
+  if (hints_.heard(engine::topic::kind::job)) {
+    flags |= wants_jobs;
+    if (!watched_at_ || steady::now() - *watched_at_ > heartbeat) {
+      watched_at_ = steady::now();
+      flags |= watches;
+    }
+  }
+  head.add(store_id_).add(what.number).add(flags).add(std::to_underlying(with_.strongest));
+  head.add_unless_empty(run_id);
+  // Only who opens the store decides on them, not who comes back after a lost connection.
+  if ((flags & opens) != 0 && !opened_) {
+    head.add("");
+  } else {
+    head.add_unless_empty(with_.defaults);
+  }
+  std::size_t bytes = what.queues.size() + 256;
+  for (const std::string& each : what.items) bytes += each.size() + 16;
+  redis::command out("EVALSHA");
+  out.reserve(bytes).arg(sha_).arg(1).key(with_.state_key).arg(head.text()).arg(what.queues);
+  for (const std::string& each : what.items) out.arg(each);
+  last_call_ = steady::now();
+  return out;
+}
+
+void dispatcher::send(const call_ptr& what) {
+  const auto place = std::ranges::find(outstanding_, what) - outstanding_.begin();
+  what->number = confirmed_ + static_cast<std::uint64_t>(place) + 1;
+  what->incarnation = incarnation_;
+  what->now = call::state::sent;
+  link_.send(command_of(*what, 0, {}), {with_.request_timeout},
+             [this, what](result<redis::reply> answer) { on_answer(what, std::move(answer)); });
+}
+
+// ---- answers
+
+void dispatcher::on_answer(const call_ptr& what, result<redis::reply> answer) {
+  what->now = call::state::waiting;
+  if (answer && answer->view().is_error()) {
+    answer = std::unexpected(answer->view().as_text().error());
+  }
+  if (!answer) {
+    on_refused(what, std::move(answer.error()));
+    return pump();
+  }
+  const auto status = answer->size() > 0 ? (*answer)[0].as_text() : std::string_view();
+  if (!status) {
+    fail(what, bad_answer());
+  } else if (*status == "ok" && answer->size() == what->items.size() + 2) {
+    if (what->incarnation == incarnation_) confirmed_ = what->number;
+    finish(what, *answer);
+  } else if (*status == "done") {
+    if (what->incarnation == incarnation_) confirmed_ = what->number;
+    fail(what, unknown_outcome());
+  } else if (*status == "again") {
+    if (answer->size() > 1) note_report((*answer)[1].text());
+  } else if (*status != "gap") {
+    fail(what, bad_answer());
+  }
+  pump();
+}
+
+void dispatcher::on_refused(const call_ptr& what, error why) {
+  switch (why.kind) {
+    case errc::not_found:
+      if (why.code == "no_script") return load_script();
+      return fail(what, why);
+    case errc::outcome_unknown:
+      if (why.code != "connection_lost") return fail(what, why);
+      if (!what->lost_at) what->lost_at = steady::now();
+      to_greet_ = true;
+      return arm_timer();
+    case errc::deadline_exceeded:
+      // It may still happen; nobody can wait for it.
+      fail(what, unknown_outcome());
+      return begin_incarnation();
+    case errc::unavailable:
+      if (what->lost_at) return;
+      return fail(what, why);
+    default: return fail(what, why);
+  }
+}
+
+void dispatcher::begin_incarnation() {
+  store_id_ = fmt::format("{}-{}", id_base_, ++incarnation_);
+  confirmed_ = 0;
+  to_greet_ = true;
+}
+
+void dispatcher::load_script() {
+  if (loading_) return;
+  loading_ = true;
+  link_.send(redis::command("SCRIPT").arg("LOAD").arg(with_.script),
+             {with_.request_timeout, redis::resend::if_lost}, [this](result<redis::reply> loaded) {
+               loading_ = false;
+               if (loaded && !loaded->view().is_error()) {
+                 sha_ = loaded->text();
+                 return pump();
+               }
+               const error why = loaded ? loaded->view().as_text().error() : loaded.error();
+               while (!outstanding_.empty()) fail(outstanding_.front(), why);
+               if (greeting_) return on_introduced(std::unexpected(why));
+               pump();
+             });
+}
+
+void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
+  std::erase(outstanding_, what);
+  note_report(answered[1].text());
+  auto at = answered.view().begin();
+  ++at;
+  for (unit& one : what->work) {
+    if (one.asked) {
+      ++at;
+      question& asked = *one.asked;
+      result<engine::answer> found = decode_answer(asked.what, (*at).text());
+      if (found && std::holds_alternative<engine::probe_store>(asked.what)) {
+        *found = engine::probe_store::report{
+            .took = std::chrono::duration_cast<duration>(steady::now() - asked.asked_at)};
+      }
+      asked.done(std::move(found));
+      continue;
+    }
+    if (one.index != unit::none) {
+      ++at;
+      one.of->results[one.index] =
+          decode_commit(one.of->batch[one.index], (*at).text(), with_.strongest);
+    }
+    answer(one);
+  }
+}
+
+void dispatcher::fail(call_ptr what, const error& why) {
+  std::erase(outstanding_, what);
+  for (unit& one : what->work) {
+    if (one.asked) {
+      one.asked->done(std::unexpected(why));
+      continue;
+    }
+    if (one.index != unit::none) {
+      one.of->results[one.index] = std::unexpected(engine::refusal{why, 0});
+    }
+    answer(one);
+  }
+}
+
+// ---- the connection
+
+void dispatcher::link_changed(redis::link_state now, const error* why) {
+  switch (now) {
+    case redis::link_state::ready:
+      ready_ = true;
+      refusing_.reset();
+      return pump();
+    case redis::link_state::connecting: return;
+    case redis::link_state::down:
+    case redis::link_state::closed:
+      if (!ready_) {
+        refusing_ = not_connected();
+        if (why != nullptr) refusing_->detail = why->detail;
+      }
+      ready_ = false;
+      to_greet_ = true;
+      arm_timer();
+      return pump();
+  }
+}
+
+void dispatcher::refuse_waiting(const error& why) {
+  // In their order: what may have happened is waited for first.
+  if (!outstanding_.empty()) return;
+  call everything;
+  while (!waiting_.empty()) {
+    everything.work.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  if (!everything.work.empty()) fail(std::make_shared<call>(std::move(everything)), why);
+  if (closed_ && !busy()) say_goodbye();
+}
+
+void dispatcher::give_up_lost() {
+  const auto long_ago = steady::now() - with_.request_timeout;
+  const auto is_over = [long_ago](const call_ptr& each) {
+    return each->now == call::state::waiting && each->lost_at && *each->lost_at < long_ago;
+  };
+  bool any = false;
+  while (!outstanding_.empty() && is_over(outstanding_.front())) {
+    fail(outstanding_.front(), unknown_outcome());
+    any = true;
+  }
+  if (any) begin_incarnation();
+}
+
+void dispatcher::greet() {
+  greeting_ = true;
+  link_.send(redis::command("INFO").arg("server"), {with_.request_timeout, redis::resend::if_lost},
+             [this](result<redis::reply> told) {
+               if (gone_) return;
+               if (!told) return on_introduced(std::unexpected(std::move(told.error())));
+               introduce(redis::parse_info(told->text()).run_id);
+             });
+}
+
+void dispatcher::introduce(const std::string& run_id) {
+  const call mine{.number = confirmed_};
+  link_.send(command_of(mine, opens, run_id), {with_.request_timeout},
+             [this](result<redis::reply> answer) { on_introduced(std::move(answer)); });
+}
+
+void dispatcher::on_introduced(result<redis::reply> answer) {
+  if (answer && answer->view().is_error()) {
+    answer = std::unexpected(answer->view().as_text().error());
+  }
+  if (!answer && answer.error().code == "no_script" && !loading_) {
+    greeting_ = false;
+    load_script();
+    return;
+  }
+  greeting_ = false;
+  if (answer) {
+    to_greet_ = false;
+    if (answer->size() == 2) note_report((*answer)[1].text());
+  }
+  if (opened_) {
+    result<void> opened;
+    if (!answer) opened = std::unexpected(std::move(answer.error()));
+    std::exchange(opened_, nullptr)(std::move(opened));
+  } else if (!answer && ready_) {
+    // The server is there and does not want us: so everything is told, until it does.
+    while (!outstanding_.empty()) fail(outstanding_.front(), answer.error());
+    refuse_waiting(answer.error());
+    arm_timer();
+    return;
+  }
+  pump();
+}
+
+// ---- what else there is
+
+void dispatcher::note_report(std::string_view packed) {
+  unpacker in(packed);
+  call_report report;
+  call_hints hints;
+  if (!decode_report(in, report) || !decode_hints(in, hints)) return;
+  notify(hints);
+  due_at_.reset();
+  if (report.next_at && (with_.clock == nullptr || with_.clock->ticks())) {
+    const duration left = std::clamp<duration>(*report.next_at - report.now, 0ms, 1h);
+    due_at_ = steady::now() + left + due_slack;
+  }
+  arm_timer();
+}
+
+void dispatcher::pushed(const redis::reply& push) {
+  if (push.size() != 3 || push[0].text() != "message") return;
+  unpacker in(push[2].text());
+  call_hints hints;
+  // What it did itself it has been told.
+  if (in.text() == store_id_) return;
+  if (decode_hints(in, hints)) notify(hints);
+}
+
+void dispatcher::notify(const call_hints& all) {
+  for (const available_hint& each : all.available) {
+    hints_.notify(engine::queue_topic(each.queue.project, each.queue.name), each.jobs);
+  }
+  for (const engine::job_id& each : all.jobs) hints_.notify(engine::job_topic(each.text()));
+  if (all.crons) hints_.notify(engine::cron_topic());
+}
+
+void dispatcher::arm_timer() {
+  steady::time_point at = last_call_ + heartbeat;
+  if (due_at_) at = std::min(at, *due_at_);
+  if (!ready_ || to_greet_) at = steady::now() + 100ms;
+  timer_.expires_at(at);
+  timer_.async_wait([this](const boost::system::error_code& cut) {
+    if (cut || closed_) return;
+    give_up_lost();
+    pump();
+    const bool due = due_at_ && *due_at_ <= steady::now();
+    if (ready_ && !to_greet_ && !loading_ && outstanding_.empty() &&
+        (due || last_call_ + heartbeat <= steady::now())) {
+      due_at_.reset();
+      outstanding_.push_back(std::make_shared<call>());
+      send(outstanding_.back());
+    }
+    arm_timer();
+  });
+}
+
+void dispatcher::close(std::move_only_function<void()> done) {
+  closed_ = std::move(done);
+  timer_.cancel();
+  pump();
+  if (closed_ && !ready_ && !busy()) say_goodbye();
+}
+
+void dispatcher::say_goodbye() {
+  auto done = std::exchange(closed_, nullptr);
+  gone_ = true;
+  if (!ready_) return done();
+  const call last{.number = confirmed_ + 1};
+  link_.send(command_of(last, closes, {}), {with_.request_timeout},
+             [done = std::move(done)](const result<redis::reply>&) mutable { done(); });
+}
+
+}  // namespace millrace::engine_redis

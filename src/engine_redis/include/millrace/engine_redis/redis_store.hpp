@@ -1,0 +1,58 @@
+#pragma once
+
+#include <millrace/base/clock.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/engine/store.hpp>
+#include <millrace/redis/address.hpp>
+#include <millrace/redis/connection.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace millrace::engine_redis {
+
+struct options {
+  redis::address where;
+  redis::tls_options tls;
+  /// Every key begins with it, in braces: `{millrace}:`. Stores of one prefix on one server are one
+  /// store, however many processes open it. A name of letters, digits, `.`, `_` and `-`.
+  std::string prefix{"millrace"};
+  /// What holds where a queue has not set it itself: whoever opens the store last decides, for all
+  /// processes.
+  engine::queue_settings defaults;
+  /// Not owned; empty: the server's own clock. A clock that does not tick replaces it, for tests.
+  const clock_source* clock{nullptr};
+  /// How safe an acknowledged change is on this server; empty: found out from its configuration
+  /// (`appendfsync always`: durable; `everysec`: async; no append-only file: memory). To be given
+  /// where the user may not read the configuration.
+  std::optional<engine::durability> strongest;
+  /// For connecting, and from sending a call to its answer.
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds request_timeout{3'000};
+};
+
+/// The engine of many processes: everything in one Redis or Valkey (6.2 or later), every batch of
+/// transactions one call of one script.
+///
+/// Guarantees: as `engine::store`, over all processes together. Nothing that decides is kept in the
+///             process. Leases are recovered, and due jobs promoted, by whichever process looks
+///             first. After everybody was away, or the server was restarted, each live lease has
+///             one full interval.
+/// Errors:     besides those of `engine::store`: unavailable while there is no connection (at once,
+///             nothing was applied), outcome_unknown where the answer of a call is lost for good,
+///             corrupted (wrong_type: a key of ours has somebody else's value in it).
+/// Limits:     one server: all keys of a store are in one slot of a cluster.
+class redis_store : public engine::store {
+public:
+  /// Connects and looks at the server. Blocks; at most `connect_timeout` and a few requests.
+  ///
+  /// Errors: unavailable (redis_unreachable, not_redis, tls_failed …), forbidden (wrong_password,
+  /// no_permission with the ACL rule), unsupported (redis_too_old, layout_newer,
+  /// redis_not_standalone), invalid_argument (redis_evicts: it would throw jobs away;
+  /// read_only_replica), corrupted (wrong_type).
+  [[nodiscard]] static result<std::unique_ptr<redis_store>> open(options with);
+};
+
+}  // namespace millrace::engine_redis

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "packing.hpp"
+
+#include <millrace/engine/job.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+/// Jobs and what makes them, as the scripts keep them: lua/jobs.lua says what stands where.
+namespace millrace::engine_redis {
+
+/// What an enqueue leaves to the queue it goes to.
+struct left_to_queue {
+  bool attempts{false};
+  bool backoff{false};
+  bool level{false};
+};
+
+/// The values of an `enqueue_job` step behind its number. `queue`: that of the call.
+void pack_spec(packer& out, std::size_t queue, const engine::job_spec& spec,
+               engine::durability level, left_to_queue left);
+
+/// What `pack_spec` has written; the queue and the level are passed over.
+[[nodiscard]] engine::job_spec unpack_spec(unpacker& in, left_to_queue& left);
+
+/// Empty for the default.
+[[nodiscard]] std::string pack_backoff(const backoff_spec& spec);
+void unpack_backoff(std::string_view packed, backoff_spec& into);
+
+/// A job from the five values with which an answer names it. One that is gone has only its id.
+[[nodiscard]] engine::job unpack_job(unpacker& in);
+
+[[nodiscard]] std::string settings_to_json(const engine::queue_settings& settings);
+[[nodiscard]] engine::queue_settings settings_from_json(std::string_view text, bool& failed);
+
+[[nodiscard]] inline timestamp unpack_time(unpacker& in) { return from_micros(in.integer()); }
+[[nodiscard]] inline std::optional<timestamp> maybe_time(unpacker& in) {
+  return in.nil() ? std::nullopt : std::optional(unpack_time(in));
+}
+
+}  // namespace millrace::engine_redis

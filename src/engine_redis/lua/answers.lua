@@ -1,0 +1,30 @@
+-- How outcomes and answers are written down: values one after the other, the first of an outcome
+-- says what it is.
+
+-- A job as a whole: tag, id, project, queue, packed job; the last three empty where it is gone.
+function answers.job(tag, id, job)
+  if not job then return pack(tag, id, nil, nil, nil) end
+  local queue = queues.of(job)
+  return pack(tag, id, queue.project, queue.name, jobs.encode(job))
+end
+
+function answers.changed(job)
+  return pack('c', job.tag, job.id, job.status, job.attempts, job.run_at, job.cancel)
+end
+
+function answers.made(id, status, run_at, version, spec)
+  return pack('e', id, status, now, run_at, version, spec.level, spec.attempts_max, spec.backoff)
+end
+
+-- Of an enqueue that made no job.
+function answers.held(job, duplicate, replaced)
+  return pack('E', duplicate, replaced) .. answers.job(job.tag, job.id, job)
+end
+
+function answers.leased(next_time, runs)
+  local out = {pack('l', next_time, #runs)}
+  for i, job in ipairs(runs) do
+    out[i + 1] = pack(job.token, job.leased_until) .. answers.job(job.tag, job.id, job)
+  end
+  return concat(out)
+end

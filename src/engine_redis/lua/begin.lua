@@ -1,0 +1,153 @@
+-- One call of the engine: a batch of transactions and queries, one after the other, each
+-- transaction with all its effects or none. The files of this folder are put together in the order
+-- of the build; each adds what the later ones use.
+--
+-- KEYS[1]  the state of the store, `{millrace}:state`; every other key begins as it does.
+-- ARGV[1]  the call: version, time (empty: the server's), store, number, flags, strongest level
+-- ARGV[2]  the queues it names: project, name, tag, one after the other
+-- ARGV[3…] transactions and queries
+--
+-- `limits` comes before this file: the bounds of the port, in numbers.
+
+local redis_call = redis.call
+local pack, unpack_some = cmsgpack.pack, cmsgpack.unpack_limit
+local format, floor, min, max = string.format, math.floor, math.min, math.max
+local concat = table.concat
+
+local prefix = string.sub(KEYS[1], 1, -6)
+
+-- How statuses are written down; the port's own numbers.
+local queued, scheduled, running, retrying = 0, 1, 2, 3
+local completed, dead, cancelled = 4, 5, 6
+
+-- Ids and stamps as text: 16 digits until the year 2286, so that their texts sort as they do.
+local function text_of(stamp) return format('%016.0f', stamp) end
+
+-- What the files share; each fills its own. What else is local in a file is its own business.
+local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
+local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
+local hints = {available = {}, jobs = {}, crons = false}
+
+local now             -- microseconds; never goes back
+local manual_clock    -- it came with the call, and does not tick
+local batch_queues    -- the queues that the call names
+local strongest       -- the strongest durability the set-up gives
+local next_stamp      -- clock.lua
+local rare            -- jobs.lua
+local settle          -- dispatch.lua: writes everything down, so that all of it can be read
+-- steps_enqueue.lua
+local is_waiting, refuse_job, read_spec, take_defaults, enqueue, find_addressed
+
+-- The earlier of two times, of which either may be missing.
+local function earlier(a, b)
+  if not a or (b and b < a) then return b end
+  return a
+end
+
+-- Writes of one kind that gather until somebody reads what they change, or the call ends: a
+-- thousand jobs then cost a handful of commands.
+local later = {
+  fields = {},    -- hash -> {field, value, …}
+  removed = {},   -- hash -> {field, …}
+  scores = {},    -- sorted set -> {member -> score, or false to take it out}
+  appended = {},  -- list -> {element, …}
+}
+
+local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
+
+local function in_pieces(command, key, arguments)
+  local count = #arguments
+  if count <= at_once then
+    if count > 0 then redis_call(command, key, unpack(arguments)) end
+    return
+  end
+  for first = 1, count, at_once do
+    redis_call(command, key, unpack(arguments, first, min(first + at_once - 1, count)))
+  end
+end
+
+function later.list(kind, key)
+  local list = later[kind][key]
+  if not list then
+    list = {}
+    later[kind][key] = list
+  end
+  return list
+end
+
+function later.add(kind, key, ...)
+  local list = later.list(kind, key)
+  local count = #list
+  for i = 1, select('#', ...) do list[count + i] = select(i, ...) end
+end
+
+-- Takes a field out of a hash, though it may not have got there yet.
+function later.drop_field(key, field)
+  later.add('removed', key, field)
+  local pending = later.fields[key]
+  if not pending then return end
+  local kept = {}
+  for i = 1, #pending, 2 do
+    if pending[i] ~= field then
+      kept[#kept + 1] = pending[i]
+      kept[#kept + 1] = pending[i + 1]
+    end
+  end
+  later.fields[key] = #kept > 0 and kept or nil
+end
+
+function later.score(key, member, score)
+  local members = later.scores[key]
+  if not members then
+    members = {}
+    later.scores[key] = members
+  end
+  members[member] = score
+end
+
+-- Makes a sorted set ready to be read.
+function later.settle_scores(key)
+  local members = later.scores[key]
+  if not members then return end
+  later.scores[key] = nil
+  local gone, here = {}, {}
+  for member, score in pairs(members) do
+    if score then
+      here[#here + 1] = score
+      here[#here + 1] = member
+    else
+      gone[#gone + 1] = member
+    end
+  end
+  in_pieces('ZREM', key, gone)
+  in_pieces('ZADD', key, here)
+end
+
+function later.settle_list(key)
+  local elements = later.appended[key]
+  if not elements then return end
+  later.appended[key] = nil
+  in_pieces('RPUSH', key, elements)
+end
+
+local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', appended = 'list'}
+
+-- Before the first write of a call: nothing may be half written because a key is somebody else's.
+function later.check_types()
+  for kind, wanted in pairs(kinds) do
+    for key in pairs(later[kind]) do
+      local is = redis_call('TYPE', key).ok
+      if is ~= wanted and is ~= 'none' then
+        error({err = 'WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. wanted})
+      end
+    end
+  end
+end
+
+function later.settle_all()
+  for key, fields in pairs(later.removed) do in_pieces('HDEL', key, fields) end
+  for key, fields in pairs(later.fields) do in_pieces('HSET', key, fields) end
+  for key in pairs(later.scores) do later.settle_scores(key) end
+  for key in pairs(later.appended) do later.settle_list(key) end
+  later.removed, later.fields = {}, {}
+end

@@ -1,0 +1,253 @@
+-- What every step does to a job: its moves between the states of its life, each kept in step with
+-- the counts, the sorted sets and the unique keys of its queue.
+
+local ended_in = {}  -- queues in which a job ended, whose ended jobs may be too many
+
+-- A unique key is held until the job ends.
+local function let_go(queue, job)
+  if not job.unique then return end
+  if queues.holder(queue, job.unique) == job then queues.hold(queue, job.unique, nil) end
+end
+
+local function finished_member(job)
+  local flag = job.status == completed and 'c' or 'x'
+  return job.name .. (job.log and string.upper(flag) or flag)
+end
+
+-- Takes the job out of whatever its status has it stand in.
+local function leave(queue, job)
+  local status, id = job.status, job.name
+  if status == queued then
+    ready.remove(queue, job)
+  elseif status == scheduled then
+    later.score(queue.scheduled_key, id, false)
+  elseif status == retrying then
+    later.score(queue.retry_key, id, false)
+  elseif status == running then
+    later.score(queue.leases_key, id, false)
+  elseif status == dead then
+    later.score(queue.dlq_key, id, false)
+    change.uncount_dead(queue, job)
+  else
+    later.score(queue.finished_key, finished_member(job), false)
+  end
+end
+
+function change.set_status(queue, job, status)
+  queue.count[job.status] = queue.count[job.status] - 1
+  queue.count[status] = queue.count[status] + 1
+  job.status = status
+  queues.change(queue)
+end
+
+-- The last act of every change.
+function change.touch(job)
+  job.version = next_stamp()
+  jobs.change(job)
+  if hints.wanted then hints.jobs[#hints.jobs + 1] = job end
+end
+
+function change.hint_available(queue, count)
+  hints.available[queue] = (hints.available[queue] or 0) + count
+end
+
+-- The job stands nowhere when one of the next three is called.
+
+function change.make_available(queue, job, time)
+  change.set_status(queue, job, queued)
+  job.run_at = time
+  job.available = next_stamp()
+  if job.id < queue.first_waiting then queue.first_waiting = job.id end
+  ready.push(queue, job)
+  change.hint_available(queue, 1)
+end
+
+function change.wait_until(queue, job, status, time)
+  if time <= now then return change.make_available(queue, job, time) end
+  change.set_status(queue, job, status)
+  job.run_at = time
+  if job.id < queue.first_waiting then queue.first_waiting = job.id end
+  later.score(status == scheduled and queue.scheduled_key or queue.retry_key, job.name,
+              time)
+  queues.due_at(queue, time)
+end
+
+function change.end_job(queue, job, status, time)
+  change.set_status(queue, job, status)
+  job.finished = time
+  let_go(queue, job)
+  local keep = queue.settings.keep_finished
+  if status == dead then
+    local failed = rare(job).failed
+    later.score(queue.dlq_key, job.name, failed)
+    change.count_dead(queue, job)
+    keep = queue.settings.keep_dead
+    if keep > 0 then queues.forget_at(queue, failed + keep) end
+    return
+  end
+  later.score(queue.finished_key, finished_member(job), time)
+  ended_in[queue] = true
+  if keep > 0 then queues.forget_at(queue, time + keep) end
+end
+
+-- Takes it out of what it stands in, for one of those three.
+change.displace = leave
+
+-- Has the end of the lease looked at in time. An epoch that begins gives the lease its usual length
+-- from then on, which may be less than it was extended to: so it is looked at that soon.
+function change.watch_lease(queue, job)
+  local time = min(job.leased_until, now + job.lease_length)
+  later.score(queue.leases_key, job.name, time)
+  queues.due_at(queue, time)
+end
+
+-- The job gives its lease back, however its run ended.
+function change.release(queue, job)
+  later.score(queue.leases_key, job.name, false)
+  job.leased_until, job.worker = nil, nil
+  local settings = queue.settings
+  if job.group then
+    ready.count_run(queue, job.group, -1)
+    if settings.group_concurrency > 0 then ready.wake_group(queue, job.group) end
+  end
+  local bounded = settings.concurrency > 0 or settings.group_concurrency > 0
+  if bounded and queue.count[queued] > 0 then change.hint_available(queue, 1) end
+end
+
+-- `cause`: the fingerprint of the error.
+function change.end_failed_run(queue, job, time, text, cause, status, run_at, priority, code)
+  change.release(queue, job)
+  local details = rare(job)
+  details.error, details.error_code, details.failed = text, code, time
+  details.first_failed = details.first_failed or time
+  details.cause = status == dead and cause or nil
+  job.priority = priority
+  queues.count_event(queue, time, 3)
+  if status == dead then queues.count_event(queue, time, 4) end
+  redis_call('SADD', prefix .. 'troubled', queue.number)
+  if status == dead or status == cancelled then
+    change.end_job(queue, job, status, time)
+  else
+    change.wait_until(queue, job, status, run_at)
+  end
+end
+
+function change.hint_job(tag, id)
+  if hints.wanted then hints.jobs[#hints.jobs + 1] = {tag = tag, id = id} end
+end
+
+local function log_key(tag, id) return prefix .. 'task:' .. tag .. '~' .. text_of(id) .. ':log' end
+change.log_key = log_key
+
+-- Forgets a job that does not run.
+function change.forget(queue, job)
+  leave(queue, job)
+  if job.status < completed then let_go(queue, job) end
+  queue.count[job.status] = queue.count[job.status] - 1
+  queues.change(queue)
+  if job.log then redis_call('DEL', log_key(job.tag, job.id)) end
+  jobs.remove(job.tag, job.id)
+  change.hint_job(job.tag, job.id)
+end
+
+-- Forgets the oldest of the ended jobs, without looking at each.
+local function forget_finished(queue, members)
+  local flags = {c = completed, C = completed, x = cancelled, X = cancelled}
+  for _, member in ipairs(members) do
+    local id, flag = tonumber(string.sub(member, 1, -2)), string.sub(member, -1)
+    local status = flags[flag]
+    queue.count[status] = queue.count[status] - 1
+    if flag == 'C' or flag == 'X' then redis_call('DEL', log_key(queue.tag, id)) end
+    jobs.remove(queue.tag, id)
+    change.hint_job(queue.tag, id)
+  end
+  if #members > 0 then
+    redis_call('ZREMRANGEBYRANK', queue.finished_key, 0, #members - 1)
+    queues.change(queue)
+  end
+end
+
+-- Below that a queue keeps exactly so many after every transaction, above it after every call.
+local exactly_kept = 1000
+
+local function trim(queue, at_end)
+  local keep = queue.settings.keep_finished_count
+  if keep == 0 or (keep > exactly_kept and not at_end) then return false end
+  local over = queue.count[completed] + queue.count[cancelled] - keep
+  if over > 0 then
+    later.settle_scores(queue.finished_key)
+    forget_finished(queue, redis_call('ZRANGE', queue.finished_key, 0, min(over, 4000) - 1))
+  end
+  return over <= 4000
+end
+
+function change.trim_ended(at_end)
+  if next(ended_in) == nil then return end
+  for queue in pairs(ended_in) do
+    if trim(queue, at_end) then ended_in[queue] = nil end
+  end
+end
+
+function change.trim_later(queue) ended_in[queue] = true end
+
+-- What has been kept long enough goes, a little with every call.
+function change.forget_old(most)
+  for _, number in ipairs(redis_call('ZRANGEBYSCORE', prefix .. 'forget', '-inf', now, 'LIMIT', 0,
+                                     20)) do
+    local queue = queues.numbered(tonumber(number))
+    local keep = queue.settings
+    if keep.keep_finished > 0 then
+      later.settle_scores(queue.finished_key)
+      forget_finished(queue, redis_call('ZRANGEBYSCORE', queue.finished_key, '-inf',
+                                        now - keep.keep_finished, 'LIMIT', 0, most))
+    end
+    if keep.keep_dead > 0 then
+      later.settle_scores(queue.dlq_key)
+      for _, id in ipairs(redis_call('ZRANGEBYSCORE', queue.dlq_key, '-inf', now - keep.keep_dead,
+                                     'LIMIT', 0, most)) do
+        local job = jobs.find(queue.tag, tonumber(id))
+        if job then change.forget(queue, job) else later.score(queue.dlq_key, id, false) end
+      end
+    end
+    queues.find_forget(queue)
+  end
+end
+
+-- Dead letters by the cause of their death.
+--   queue:{project}/{name}:causes   hash: fingerprint -> how many, and one error as it was
+
+local function causes_key(queue) return queue.key .. ':causes' end
+change.causes_key = causes_key
+
+function change.count_dead(queue, job)
+  local details = rare(job)
+  queue.dead_attempts = queue.dead_attempts + job.attempts
+  local key, cause = causes_key(queue), details.cause or ''
+  local kept = redis_call('HGET', key, cause)
+  if not kept and redis_call('HLEN', key) >= limits.causes then
+    cause = 'other'
+    details.other_cause = true
+    kept = redis_call('HGET', key, cause)
+  end
+  local count, sample = 0, details.error
+  if kept then
+    local _
+    _, count, sample = unpack_some(kept, 2, 0)
+  end
+  redis_call('HSET', key, cause, pack(count + 1, sample))
+end
+
+function change.uncount_dead(queue, job)
+  local details = rare(job)
+  queue.dead_attempts = queue.dead_attempts - job.attempts
+  local key, cause = causes_key(queue), details.other_cause and 'other' or details.cause or ''
+  details.other_cause = nil
+  local kept = redis_call('HGET', key, cause)
+  if not kept then return end
+  local _, count, sample = unpack_some(kept, 2, 0)
+  if count <= 1 then
+    redis_call('HDEL', key, cause)
+  else
+    redis_call('HSET', key, cause, pack(count - 1, sample))
+  end
+end

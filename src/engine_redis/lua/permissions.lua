@@ -1,0 +1,37 @@
+-- Tries every command of the script once, on keys of its own, so that a user who may not use one of
+-- them is told at the opening, and not in the middle of something.
+
+local hash, list, names, members = 'probe:hash', 'probe:list', 'probe:names', 'probe:members'
+
+local tried = {
+  {'TYPE', hash}, {'EXISTS', hash}, {'HSET', hash, 'a', 1}, {'HGET', hash, 'a'},
+  {'HMGET', hash, 'a'}, {'HGETALL', hash}, {'HKEYS', hash}, {'HLEN', hash},
+  {'HINCRBY', hash, 'a', 1}, {'HDEL', hash, 'a'}, {'RPUSH', list, 1}, {'LPUSH', list, 1},
+  {'LINDEX', list, 0}, {'LLEN', list}, {'LRANGE', list, 0, 1}, {'LTRIM', list, 0, 1},
+  {'LPOP', list}, {'RENAME', list, list}, {'ZADD', names, 0, 'a'}, {'ZRANGE', names, 0, 0},
+  {'ZRANGEBYSCORE', names, 0, 1}, {'ZREVRANGEBYSCORE', names, 1, 0},
+  {'ZRANGEBYLEX', names, '-', '+'}, {'ZREM', names, 'a'}, {'ZREMRANGEBYRANK', names, 0, 0},
+  {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
+  {'GET', 'probe'}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
+  {'DEL', list}, {'DEL', names}, {'DEL', members},
+}
+
+local function is_refused(answer)
+  if type(answer) ~= 'table' or not answer.err then return false end
+  return string.find(answer.err, 'NOPERM') or string.find(answer.err, "can't run") or
+         string.find(answer.err, "can't access") or string.find(answer.err, 'ACL')
+end
+
+function state.check_permissions()
+  for _, words in ipairs(tried) do
+    local command, key = words[1], prefix .. words[2]
+    local answer = redis.pcall(command, key, unpack(words, 3))
+    if type(answer) == 'table' and answer.err and string.find(answer.err, '^WRONGTYPE') then
+      error({err = 'WRONGTYPE ' .. key .. ' is of another type'})
+    end
+    if is_refused(answer) then
+      error({err = "NOPERM this user has no permissions to run the '" .. string.lower(command) ..
+                   "' command on the key " .. key})
+    end
+  end
+end

@@ -1,0 +1,295 @@
+-- Queues.
+--
+--   queues                    hash: number -> project, name, tag (with a zero byte between)
+--   queues:names              sorted set: project, name; all with score 0, so in their order
+--   queue:{project}/{name}    hash: what a queue is and how many jobs it has of each kind
+--     …:scheduled …:retry …:leases    sorted sets by the time at which something happens
+--     …:dlq …:finished                sorted sets by the time of the failure, of the end
+--     …:unique                        hash: key -> id of the job that holds it
+--     …:minutes                       hash: minute -> what happened in it, of the last hour
+--   due, forget               sorted sets: numbers of queues by when one of their jobs is due, or
+--                             kept long enough; never later than that, now and then earlier
+
+local by_name, by_number = {}, {}  -- the queues met in this call
+local met_queues = {}
+
+local count_fields = {'queued', 'scheduled', 'running', 'retrying', 'completed', 'dead',
+                      'cancelled'}
+local fields = {'number', 'settings', 'paused', 'draining', 'epoch', 'lanes', 'aside', 'next',
+                'forget', 'dead_attempts', 'first_waiting', unpack(count_fields)}
+local fixed = #fields - #count_fields
+
+local function rate_of(kept)
+  return {limit = kept and kept.limit or 0, per = kept and kept.per_us or 1000000}
+end
+
+-- What holds where nobody says anything.
+local built_in = {
+  depth_max = limits.depth_max, keep_finished = limits.keep_finished,
+  keep_finished_count = limits.keep_finished_count, keep_dead = limits.keep_dead,
+}
+
+-- From the JSON that is kept; what it leaves out is that of `otherwise`.
+local function settings_of(text, otherwise)
+  local kept = text and cjson.decode(text) or {}
+  local backoff = kept.backoff
+  return {
+    rate = rate_of(kept.rate), group_rate = rate_of(kept.group_rate),
+    concurrency = kept.concurrency or 0, group_concurrency = kept.group_concurrency or 0,
+    depth_max = kept.depth_max or otherwise.depth_max,
+    keep_finished = kept.keep_finished_us or otherwise.keep_finished,
+    keep_finished_count = kept.keep_finished_count or otherwise.keep_finished_count,
+    keep_dead = kept.keep_dead_us or otherwise.keep_dead, level = kept.level,
+    backoff = backoff and pack(backoff.strategy, backoff.base_ms, backoff.max_ms, backoff.jitter),
+    attempts_max = kept.max_attempts, priority_step = kept.priority_step_on_failure or 0,
+  }
+end
+
+function queues.defaults_of(text) return settings_of(text, built_in) end
+
+function queues.set(queue, text)
+  queue.settings_text, queue.settings = text, settings_of(text, state.defaults)
+end
+
+local function load(queue)
+  local values = redis_call('HMGET', queue.key, unpack(fields))
+  queue.number = tonumber(values[1])
+  queues.set(queue, values[2])
+  queue.paused, queue.draining = values[3] == '1', values[4] == '1'
+  queue.lanes_text = values[6]
+  queue.aside = tonumber(values[7] or 0)  -- jobs that are ready, but in no lane
+  queue.next, queue.forget = tonumber(values[8]), tonumber(values[9])
+  queue.dead_attempts = tonumber(values[10] or 0)
+  queue.first_waiting = tonumber(values[11] or 0)  -- no job with a smaller id waits
+  queue.count = {}
+  for status = 0, 6 do queue.count[status] = tonumber(values[fixed + 1 + status] or 0) end
+  if not queue.number then return end
+  by_number[queue.number] = queue
+  if tonumber(values[5] or 0) ~= state.epoch then queues.forget_counts(queue) end
+end
+
+local function new_table(project, name, tag)
+  local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}}
+  queue.key = prefix .. 'queue:' .. project .. '/' .. name
+  for _, part in ipairs({'scheduled', 'retry', 'leases', 'dlq', 'finished', 'unique', 'minutes'}) do
+    queue[part .. '_key'] = queue.key .. ':' .. part
+  end
+  by_name[project .. '\0' .. name] = queue
+  met_queues[#met_queues + 1] = queue
+  load(queue)
+  return queue
+end
+
+-- Whether it exists says `number`.
+function queues.named(project, name, tag)
+  return by_name[project .. '\0' .. name] or new_table(project, name, tag)
+end
+
+-- The routing tag of a name: what stands in its braces, or all of it.
+function queues.tag_of(name) return string.match(name, '{([^}]+)}') or name end
+
+function queues.split(text)
+  local project, name, tag = string.match(text, '^(%Z*)%z(%Z*)%z?(%Z*)$')
+  return project, name, tag
+end
+
+function queues.numbered(number)
+  local queue = by_number[number]
+  if queue then return queue end
+  return queues.named(queues.split(redis_call('HGET', prefix .. 'queues', number)))
+end
+
+function queues.of(job) return queues.numbered(job.queue) end
+
+function queues.change(queue) queue.is_changed = true end
+
+-- It exists, or there is room for it.
+function queues.may_open(queue) return queue.number or state.queues < limits.queues end
+
+-- The queue, made when it is not there and there is room; else nil.
+function queues.open(queue)
+  if queue.number then return queue end
+  if not queues.may_open(queue) then return nil end
+  state.queues = state.queues + 1
+  queue.number = state.queues
+  by_number[queue.number] = queue
+  later.add('fields', prefix .. 'queues', queue.number,
+            queue.project .. '\0' .. queue.name .. '\0' .. queue.tag)
+  later.score(prefix .. 'queues:names', queue.project .. '\0' .. queue.name, 0)
+  queues.change(queue)
+  return queue
+end
+
+local due_key, forget_key = prefix .. 'due', prefix .. 'forget'
+
+-- One of its jobs is due at that time, or forgotten.
+function queues.due_at(queue, time)
+  if queue.next and queue.next <= time then return end
+  queue.next = time
+  later.score(due_key, tostring(queue.number), time)
+  queues.change(queue)
+end
+
+function queues.forget_at(queue, time)
+  if queue.forget and queue.forget <= time then return end
+  queue.forget = time
+  later.score(forget_key, tostring(queue.number), time)
+  queues.change(queue)
+end
+
+-- The first of a sorted set and its score; nil when it is empty.
+local function first_of(key)
+  later.settle_scores(key)
+  local first = redis_call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if first[1] then return tonumber(first[2]), first[1] end
+end
+
+-- Finds out anew when something is due.
+function queues.find_next(queue)
+  local time = earlier(earlier(first_of(queue.scheduled_key), first_of(queue.retry_key)),
+                       (first_of(queue.leases_key)))
+  if time == queue.next then return time end
+  queue.next = time
+  later.score(due_key, tostring(queue.number), time or false)
+  queues.change(queue)
+  return time
+end
+
+function queues.find_forget(queue)
+  local keep, time = queue.settings, nil
+  if keep.keep_finished > 0 then
+    local first = first_of(queue.finished_key)
+    time = first and first + keep.keep_finished
+  end
+  if keep.keep_dead > 0 then
+    local first = first_of(queue.dlq_key)
+    time = earlier(time, first and first + keep.keep_dead)
+  end
+  queue.forget = time
+  later.score(forget_key, tostring(queue.number), time or false)
+  queues.change(queue)
+end
+
+-- The job that holds a unique key, or nil.
+function queues.holder(queue, key)
+  local id = queue.holders[key]
+  if id == nil then
+    id = queue.number and tonumber(redis_call('HGET', queue.unique_key, key)) or false
+    queue.holders[key] = id
+  end
+  return id and jobs.find(queue.tag, id) or nil
+end
+
+function queues.hold(queue, key, id)
+  queue.holders[key] = id or false
+  queue.held = queue.held or {}
+  queue.held[key] = true
+end
+
+local function save_holders(queue)
+  for key in pairs(queue.held or {}) do
+    local id = queue.holders[key]
+    if id then
+      later.add('fields', queue.unique_key, key, id)
+    else
+      later.add('removed', queue.unique_key, key)
+    end
+  end
+  queue.held = nil
+end
+
+-- Counts what happened; `what` is 1 for enqueued, 2 completed, 3 failed, 4 dead.
+function queues.count_event(queue, time, what, times)
+  local minute = floor(time / 60000000)
+  local counts = queue.minutes[minute]
+  if not counts then
+    local text = redis_call('HGET', queue.minutes_key, minute)
+    counts = {0, 0, 0, 0}
+    if text then
+      local i = 0
+      for number in string.gmatch(text, '%d+') do
+        i = i + 1
+        counts[i] = tonumber(number)
+      end
+    else
+      counts.is_new = true
+    end
+    queue.minutes[minute] = counts
+  end
+  counts[what] = counts[what] + (times or 1)
+  counts.is_changed = true
+end
+
+local function save_minutes(queue)
+  for minute, counts in pairs(queue.minutes) do
+    if counts.is_changed then
+      counts.is_changed = false
+      later.add('fields', queue.minutes_key, minute, concat(counts, ' '))
+      if counts.is_new then
+        counts.is_new = false
+        queue.prune_before = max(queue.prune_before or 0, minute - 60)
+      end
+    end
+  end
+end
+
+-- What is older than an hour goes when a new minute begins.
+function queues.prune_minutes(queue)
+  local before = queue.prune_before
+  if not before then return end
+  queue.prune_before = nil
+  local old = {}
+  for _, minute in ipairs(redis_call('HKEYS', queue.minutes_key)) do
+    if tonumber(minute) < before then old[#old + 1] = minute end
+  end
+  in_pieces('HDEL', queue.minutes_key, old)
+  redis_call('EXPIRE', queue.minutes_key, 7200)
+end
+
+-- All that is known of the last hour, and what was counted in this call.
+function queues.all_minutes(queue)
+  local out, kept = {}, redis_call('HGETALL', queue.minutes_key)
+  for i = 1, #kept, 2 do
+    local counts = {}
+    for number in string.gmatch(kept[i + 1], '%d+') do counts[#counts + 1] = tonumber(number) end
+    out[tonumber(kept[i])] = counts
+  end
+  return out
+end
+
+function queues.tidy()
+  for _, queue in ipairs(met_queues) do ready.tidy(queue) end
+end
+
+function queues.prune()
+  for _, queue in ipairs(met_queues) do queues.prune_minutes(queue) end
+end
+
+function queues.save()
+  for _, queue in ipairs(met_queues) do
+    if queue.number then
+      save_minutes(queue)
+      save_holders(queue)
+      if queue.is_changed then
+        queue.is_changed = false
+        local out = {'number', queue.number, 'paused', queue.paused and 1 or 0, 'draining',
+                     queue.draining and 1 or 0, 'epoch', state.epoch, 'aside', queue.aside,
+                     'next', queue.next or '', 'forget', queue.forget or '', 'dead_attempts',
+                     queue.dead_attempts, 'first_waiting', queue.first_waiting}
+        for status = 0, 6 do
+          out[#out + 1] = count_fields[status + 1]
+          out[#out + 1] = queue.count[status]
+        end
+        if queue.lanes then
+          out[#out + 1] = 'lanes'
+          out[#out + 1] = pack(unpack(queue.lanes, 1, 30))
+        end
+        if queue.settings_text then
+          out[#out + 1] = 'settings'
+          out[#out + 1] = queue.settings_text
+        end
+        later.add('fields', queue.key, unpack(out))
+      end
+    end
+  end
+end

@@ -1,0 +1,378 @@
+-- The jobs that are ready, in the order in which they are handed out: by priority, then by when
+-- they became available.
+--
+--   queue:{project}/{name}:{priority}         list: a lane, first in first out
+--   queue:{project}/{name}:{priority}:front   list: what stands before the lane
+--   queue:{project}/{name}:aside              sorted set: ids of all that are in no lane, by when
+--                                             they became available
+--     …:ahead                                 sorted set: those of them that may start, in order
+--     …:parked:{group}                        sorted set: those whose group is at its bound
+--     …:parked                                set: groups that have any
+--     …:opens                                 sorted set: groups by when their rate allows a start
+--     …:groups                                hash: group -> how many of its jobs run
+--
+-- An element of a lane is the id, or id:stamp where the job became available later than it was
+-- made. One whose job has left (cancelled, deleted, put off) stays and is passed over when its turn
+-- comes; should they become many, the lane is rewritten piece by piece, into its front.
+--
+-- A job in no lane stands in `ahead` or in `parked`. While a group may start, the first of its
+-- parked jobs is in `ahead`; if it turns out to be at its bound, the job goes back.
+
+local in_lane, is_ahead, is_parked = 0, 1, 2
+local stale_min = 1000   -- so many elements that mean nothing are let be
+local rewritten = 500    -- elements rewritten in one call
+ready.looked_at = 2000   -- jobs of groups at their bound that one lease passes over
+
+-- Three numbers a priority: elements in the lane, in its front, and those that mean nothing.
+local function lanes_of(queue)
+  local lanes = queue.lanes
+  if not lanes then
+    if queue.lanes_text then
+      lanes = {cmsgpack.unpack(queue.lanes_text)}
+    else
+      lanes = {}
+      for i = 1, 30 do lanes[i] = 0 end
+    end
+    queue.lanes = lanes
+  end
+  return lanes
+end
+
+local function lane_key(queue, priority) return queue.key .. ':' .. priority end
+
+local function element_of(job)
+  if job.available == job.id + 1 then return job.name end
+  return format('%016.0f:%016.0f', job.id, job.available)
+end
+
+-- Where a job in no lane stands: sorts by priority, then by when it became available.
+local function order_of(job)
+  return (9 - job.priority) .. text_of(job.available) .. job.name
+end
+
+local function id_in(order) return tonumber(string.sub(order, 18)) end
+
+local function aside_key(queue, what) return queue.key .. ':' .. what end
+local function parked_key(queue, group) return queue.key .. ':parked:' .. group end
+
+function ready.push(queue, job)
+  local lanes, at = lanes_of(queue), 3 * job.priority + 1
+  job.place = in_lane
+  lanes[at] = lanes[at] + 1
+  later.add('appended', lane_key(queue, job.priority), element_of(job))
+  queues.change(queue)
+end
+
+-- A job that is being made.
+function ready.push_new(queue, id, priority)
+  local lanes, at = lanes_of(queue), 3 * priority + 1
+  lanes[at] = lanes[at] + 1
+  local list = later.list('appended', lane_key(queue, priority))
+  list[#list + 1] = text_of(id)
+  queues.change(queue)
+end
+
+local function put_aside(queue, job, place)
+  if job.place == in_lane then
+    queue.aside = queue.aside + 1
+    redis_call('ZADD', aside_key(queue, 'aside'), job.available, job.name)
+    queues.change(queue)
+  end
+  job.place = place
+  jobs.change(job)
+  if place == is_ahead then
+    redis_call('ZADD', aside_key(queue, 'ahead'), 0, order_of(job))
+  else
+    redis_call('ZADD', parked_key(queue, job.group), 0, order_of(job))
+    redis_call('SADD', aside_key(queue, 'parked'), job.group)
+  end
+end
+
+local function drop_parked(queue, job, order)
+  redis_call('ZREM', parked_key(queue, job.group), order)
+  if redis_call('EXISTS', parked_key(queue, job.group)) == 0 then
+    redis_call('SREM', aside_key(queue, 'parked'), job.group)
+    redis_call('ZREM', aside_key(queue, 'opens'), job.group)
+  end
+end
+
+-- Takes a job from aside, wherever it stands there.
+local function take_aside(queue, job)
+  local order = order_of(job)
+  if job.place == is_ahead then
+    redis_call('ZREM', aside_key(queue, 'ahead'), order)
+  else
+    drop_parked(queue, job, order)
+  end
+end
+
+-- The group may start again, as far as is known: its first parked job goes ahead.
+local function wake_group(queue, group)
+  local order = redis_call('ZRANGE', parked_key(queue, group), 0, 0)[1]
+  if not order then return end
+  local job = jobs.find(queue.tag, id_in(order))
+  if not job then
+    redis_call('ZREM', parked_key(queue, group), order)
+    return
+  end
+  take_aside(queue, job)
+  put_aside(queue, job, is_ahead)
+end
+
+function ready.wake_group(queue, group)
+  if group and queue.aside > 0 then wake_group(queue, group) end
+end
+
+function ready.wake_groups(queue)
+  if queue.aside == 0 then return end
+  for _, group in ipairs(redis_call('SMEMBERS', aside_key(queue, 'parked'))) do
+    wake_group(queue, group)
+  end
+end
+
+local function leave_aside(queue, job)
+  take_aside(queue, job)
+  redis_call('ZREM', aside_key(queue, 'aside'), job.name)
+  queue.aside = queue.aside - 1
+  job.place = in_lane
+  queues.change(queue)
+end
+
+-- The job is ready no more, for another reason than that it is handed out.
+function ready.remove(queue, job)
+  if job.place == in_lane then
+    local lanes, at = lanes_of(queue), 3 * job.priority + 3
+    lanes[at] = lanes[at] + 1
+    queues.change(queue)
+    return
+  end
+  leave_aside(queue, job)
+  ready.wake_group(queue, job.group)
+end
+
+-- Takes another priority and keeps its place in time.
+function ready.reprioritise(queue, job, priority)
+  if job.place == in_lane then
+    ready.remove(queue, job)
+  else
+    take_aside(queue, job)
+  end
+  job.priority = priority
+  put_aside(queue, job, is_ahead)
+end
+
+-- Reads a lane from its head on; nothing is taken out before `finish`.
+local function open_lane(queue, priority)
+  local lanes, at = lanes_of(queue), 3 * priority + 1
+  return {queue = queue, priority = priority, lanes = lanes, at = at,
+          front = lanes[at + 1], all = lanes[at] + lanes[at + 1], elements = {}, taken = 0,
+          kept = {}}
+end
+
+local function read_on(lane, wanted)
+  local count = #lane.elements
+  if count >= lane.all then return false end
+  local key, first = lane_key(lane.queue, lane.priority), count - lane.front
+  if count < lane.front then
+    key, first = key .. ':front', count
+    wanted = min(wanted, lane.front - count)
+  end
+  later.settle_list(key)
+  local ids = {}
+  for _, element in ipairs(redis_call('LRANGE', key, first, first + wanted - 1)) do
+    local id = tonumber(element)
+    local stamp = id and id + 1
+    if not id then
+      id, stamp = string.match(element, '^(%d+):(%d+)$')
+      id, stamp = tonumber(id), tonumber(stamp)
+    end
+    lane.elements[#lane.elements + 1] = {id = id, stamp = stamp}
+    ids[#ids + 1] = id
+  end
+  jobs.prefetch(lane.queue.tag, ids)
+  return #lane.elements > count
+end
+
+-- The job an element stands for, unless it means nothing any more.
+local function job_at(lane, element)
+  local job = jobs.find(lane.queue.tag, element.id)
+  if job and job.status == queued and job.available == element.stamp and
+      job.place == in_lane and job.priority == lane.priority then
+    return job
+  end
+end
+
+-- The first job of the lane that has not been taken or kept; nil when there is none.
+local function head_of(lane, wanted)
+  while true do
+    local element = lane.elements[lane.taken + 1]
+    if not element then
+      if not read_on(lane, max(wanted, 8)) then return nil end
+    else
+      local job = job_at(lane, element)
+      if job then return job end
+      lane.taken = lane.taken + 1
+      lane.lanes[lane.at + 2] = lane.lanes[lane.at + 2] - 1
+    end
+  end
+end
+
+local function take_head(lane, keep)
+  lane.taken = lane.taken + 1
+  if keep then lane.kept[#lane.kept + 1] = keep end
+end
+
+local function finish(lane)
+  if lane.taken == 0 then return end
+  queues.change(lane.queue)
+  local key, lanes, at = lane_key(lane.queue, lane.priority), lane.lanes, lane.at
+  local from_front = min(lane.taken, lane.front)
+  local from_lane = lane.taken - from_front
+  if from_front > 0 then redis_call('LTRIM', key .. ':front', from_front, -1) end
+  if from_lane > 0 then redis_call('LTRIM', key, from_lane, -1) end
+  lanes[at] = lanes[at] - from_lane
+  lanes[at + 1] = lanes[at + 1] - from_front
+  local kept = #lane.kept
+  if kept == 0 then return end
+  local backwards = {}
+  for i = kept, 1, -1 do backwards[#backwards + 1] = element_of(lane.kept[i]) end
+  in_pieces('LPUSH', key .. ':front', backwards)
+  lanes[at + 1] = lanes[at + 1] + kept
+end
+
+-- What may be handed out next, over all lanes and what stands ahead of them.
+local cursor = {}
+cursor.__index = cursor
+
+function ready.open(queue)
+  local self = setmetatable({queue = queue, lanes = {}, priority = 9, passed = 0}, cursor)
+  if queue.aside > 0 then
+    local opens = aside_key(queue, 'opens')
+    for _, group in ipairs(redis_call('ZRANGEBYSCORE', opens, '-inf', now)) do
+      redis_call('ZREM', opens, group)
+      wake_group(queue, group)
+    end
+  end
+  return self
+end
+
+local function lane_head(self, wanted)
+  local counts = lanes_of(self.queue)
+  while self.priority >= 0 do
+    local at = 3 * self.priority + 1
+    local lane = self.lanes[self.priority]
+    if not lane and counts[at] + counts[at + 1] > counts[at + 2] then
+      lane = open_lane(self.queue, self.priority)
+      self.lanes[self.priority] = lane
+    end
+    local job = lane and head_of(lane, wanted)
+    if job then return job, lane end
+    self.priority = self.priority - 1
+  end
+end
+
+-- The next job, still where it is; nil when there is none. `wanted`: how many may be asked for.
+function cursor:peek(wanted)
+  local job, lane = lane_head(self, wanted)
+  self.lane = lane
+  if self.queue.aside == 0 then return job end
+  local order = redis_call('ZRANGE', aside_key(self.queue, 'ahead'), self.passed, self.passed)[1]
+  if order and (not job or order < order_of(job)) then
+    self.lane = nil
+    return jobs.find(self.queue.tag, id_in(order))
+  end
+  return job
+end
+
+function cursor:take(job)
+  if self.lane then take_head(self.lane) else leave_aside(self.queue, job) end
+end
+
+-- Keeps its place, for somebody else.
+function cursor:pass(job)
+  if self.lane then take_head(self.lane, job) else self.passed = self.passed + 1 end
+end
+
+-- Its group is at its bound; its rate, if that is why, until `opens`.
+function cursor:park(job, opens)
+  if self.lane then take_head(self.lane) else take_aside(self.queue, job) end
+  put_aside(self.queue, job, is_parked)
+  if opens then redis_call('ZADD', aside_key(self.queue, 'opens'), opens, job.group) end
+end
+
+function cursor:close()
+  for _, lane in pairs(self.lanes) do finish(lane) end
+end
+
+-- Rewrites a little of each lane that is full of elements that mean nothing.
+function ready.tidy(queue)
+  if not queue.lanes then return end
+  local lanes = queue.lanes
+  for priority = 0, 9 do
+    local at = 3 * priority + 1
+    local all, stale = lanes[at] + lanes[at + 1], lanes[at + 2]
+    local key = lane_key(queue, priority)
+    if stale > 0 then later.settle_list(key) end
+    if stale > 0 and stale >= all then
+      redis_call('DEL', key, key .. ':front')
+      lanes[at], lanes[at + 1], lanes[at + 2] = 0, 0, 0
+      queues.change(queue)
+    elseif lanes[at] > 0 and stale > stale_min and stale > all / 2 then
+      local front = lanes[at + 1]
+      local lane = open_lane(queue, priority)
+      lane.front, lane.all = 0, lanes[at]
+      local kept = {}
+      read_on(lane, rewritten)
+      for _, element in ipairs(lane.elements) do
+        local job = job_at(lane, element)
+        if job then kept[#kept + 1] = element_of(job) end
+      end
+      local read = #lane.elements
+      in_pieces('RPUSH', key .. ':front', kept)
+      redis_call('LTRIM', key, read, -1)
+      lanes[at], lanes[at + 1] = lanes[at] - read, front + #kept
+      lanes[at + 2] = stale - (read - #kept)
+      queues.change(queue)
+    end
+    if lanes[at] == 0 and lanes[at + 1] > 0 then
+      redis_call('RENAME', key .. ':front', key)
+      lanes[at], lanes[at + 1] = lanes[at + 1], 0
+      queues.change(queue)
+    end
+  end
+end
+
+-- The time since which the one that has waited longest is available.
+function ready.oldest(queue)
+  local oldest
+  for priority = 0, 9 do
+    local lanes, at = lanes_of(queue), 3 * priority + 1
+    if lanes[at] + lanes[at + 1] > lanes[at + 2] then
+      local lane = open_lane(queue, priority)
+      local job
+      local index = 1
+      while not job do
+        if not lane.elements[index] and not read_on(lane, 8) then break end
+        job = job_at(lane, lane.elements[index])
+        index = index + 1
+      end
+      if job and (not oldest or job.run_at < oldest) then oldest = job.run_at end
+    end
+  end
+  if queue.aside > 0 then
+    local id = tonumber(redis_call('ZRANGE', aside_key(queue, 'aside'), 0, 0)[1])
+    local job = jobs.find(queue.tag, id)
+    if not oldest or job.run_at < oldest then oldest = job.run_at end
+  end
+  return oldest
+end
+
+-- Groups: how many of a group's jobs run is counted with each lease and each end of one.
+function ready.group_runs(queue, group)
+  return tonumber(redis_call('HGET', aside_key(queue, 'groups'), group)) or 0
+end
+
+function ready.count_run(queue, group, by)
+  local key = aside_key(queue, 'groups')
+  if redis_call('HINCRBY', key, group, by) <= 0 then redis_call('HDEL', key, group) end
+end

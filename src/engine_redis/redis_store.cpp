@@ -1,0 +1,234 @@
+#include <millrace/engine_redis/redis_store.hpp>
+
+#include "dispatcher.hpp"
+#include "job_codec.hpp"
+#include "opening.hpp"
+#include "script.hpp"
+#include "work.hpp"
+
+#include <millrace/base/names.hpp>
+#include <millrace/engine/checks.hpp>
+#include <millrace/engine/limits.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <pthread.h>
+
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace millrace::engine_redis {
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+error store_busy() {
+  return {errc::exhausted, "store_busy", "More transactions wait than the store can take.", "",
+          std::chrono::seconds{1}};
+}
+
+std::string defaults_of(const engine::queue_settings& settings) {
+  const std::string text = settings_to_json(settings);
+  return text == "{}" ? std::string() : text;
+}
+
+class store_impl final : public redis_store {
+public:
+  explicit store_impl(options with);
+  ~store_impl() override;
+  store_impl(const store_impl&) = delete;
+  store_impl& operator=(const store_impl&) = delete;
+
+  [[nodiscard]] result<void> connect();
+
+  void submit(std::vector<engine::transaction> batch, commit_handler done) override;
+  void ask(engine::query what, answer_handler done) override;
+  [[nodiscard]] engine::wakeups& hints() noexcept override { return hints_; }
+  [[nodiscard]] engine::store_traits traits() const noexcept override { return traits_; }
+
+private:
+  [[nodiscard]] redis::connection_options connection_options();
+  void hand_in(std::vector<unit> work);
+  void take_work();
+  /// Runs on the engine's thread and waits for it. Only while opening and closing.
+  void run_there(std::move_only_function<void(std::promise<void>&)> what);
+
+  const options with_;
+  engine::wakeups hints_;
+  engine::store_traits traits_;
+  std::atomic<std::size_t> pending_{0};
+
+  std::mutex mutex_;
+  /// Handed in and not taken yet. Guarded by `mutex_`.
+  std::vector<unit> inbox_;
+  bool taking_{false};
+
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
+  // The engine's thread alone.
+  std::unique_ptr<redis::connection> link_;
+  std::unique_ptr<dispatcher> dispatcher_;
+  std::thread thread_;
+};
+
+store_impl::store_impl(options with) : with_(std::move(with)), thread_([this] { context_.run(); }) {
+  ::pthread_setname_np(thread_.native_handle(), "mr-redis");
+}
+
+store_impl::~store_impl() {
+  run_there([this](std::promise<void>& finished) {
+    if (!dispatcher_) return finished.set_value();
+    take_work();
+    dispatcher_->close([&finished] { finished.set_value(); });
+  });
+  run_there([this](std::promise<void>& finished) {
+    if (!link_) return finished.set_value();
+    link_->close();
+    asio::co_spawn(context_, link_->stop(),
+                   [&finished](const std::exception_ptr&) { finished.set_value(); });
+  });
+  run_there([this](std::promise<void>& finished) {
+    dispatcher_.reset();
+    link_.reset();
+    finished.set_value();
+  });
+  guard_.reset();
+  thread_.join();
+}
+
+void store_impl::run_there(std::move_only_function<void(std::promise<void>&)> what) {
+  std::promise<void> finished;
+  asio::post(context_, [&] { what(finished); });
+  finished.get_future().wait();
+}
+
+redis::connection_options store_impl::connection_options() {
+  redis::connection_options out;
+  out.where = with_.where;
+  out.tls = with_.tls;
+  out.down_policy = redis::when_down::refuse;
+  out.connect_timeout = with_.connect_timeout;
+  out.request_timeout = with_.request_timeout;
+  out.on_push = [this](const redis::reply& push) {
+    if (dispatcher_) dispatcher_->pushed(push);
+  };
+  out.on_state = [this](redis::link_state now, const error* why) {
+    if (dispatcher_) dispatcher_->link_changed(now, why);
+  };
+  return out;
+}
+
+result<void> store_impl::connect() {
+  const std::string root = "{" + with_.prefix + "}:";
+  const std::string script = script_text();
+  link_ = std::make_unique<redis::connection>(context_.get_executor(), connection_options());
+  std::promise<result<opened_server>> prepared;
+  asio::co_spawn(context_, prepare(*link_, with_, script),
+                 [&](const std::exception_ptr&, result<opened_server> done) {
+                   prepared.set_value(std::move(done));
+                 });
+  result<opened_server> server = prepared.get_future().get();
+  if (!server) return std::unexpected(std::move(server.error()));
+  traits_ = server->traits;
+
+  std::promise<result<void>> opened;
+  asio::post(context_, [&] {
+    dispatcher_ = std::make_unique<dispatcher>(
+        context_, *link_, hints_,
+        dispatcher::settings{.state_key = root + "state",
+                             .script = script,
+                             .script_sha = server->script_sha,
+                             .run_id = server->facts.run_id,
+                             .defaults = defaults_of(with_.defaults),
+                             .clock = with_.clock,
+                             .strongest = traits_.strongest,
+                             .request_timeout = with_.request_timeout});
+    link_->subscribe(
+        redis::subscription_kind::channel, root + "hints", [&](result<redis::reply> subscribed) {
+          if (!subscribed) return opened.set_value(std::unexpected(subscribed.error()));
+          dispatcher_->open([&](result<void> done) { opened.set_value(std::move(done)); });
+        });
+  });
+  return opened.get_future().get();
+}
+
+void store_impl::submit(std::vector<engine::transaction> batch, commit_handler done) {
+  auto of = std::make_shared<submission>();
+  const std::size_t count = batch.size();
+  const bool too_many = pending_.fetch_add(count) + count > engine::pending_transactions_max;
+  of->batch = std::move(batch);
+  of->results.resize(count);
+  of->done = [this, count, done = std::move(done)](auto results) mutable {
+    pending_ -= count;
+    done(std::move(results));
+  };
+  std::vector<unit> work;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (too_many) {
+      of->results[i] = std::unexpected(engine::refusal{store_busy(), 0});
+    } else if (auto why = engine::check_transaction(of->batch[i])) {
+      of->results[i] = std::unexpected(std::move(*why));
+    } else {
+      work.push_back({.of = of, .index = i});
+    }
+  }
+  if (work.empty()) work.push_back({.of = of});
+  of->left = work.size();
+  hand_in(std::move(work));
+}
+
+void store_impl::ask(engine::query what, answer_handler done) {
+  if (result<void> fine = check_query(what); !fine) {
+    asio::post(context_, [done = std::move(done), why = std::move(fine.error())]() mutable {
+      done(std::unexpected(std::move(why)));
+    });
+    return;
+  }
+  std::vector<unit> work(1);
+  work.front().asked =
+      std::make_unique<question>(question{std::move(what), std::move(done), steady::now()});
+  hand_in(std::move(work));
+}
+
+void store_impl::hand_in(std::vector<unit> work) {
+  {
+    const std::lock_guard held(mutex_);
+    for (unit& each : work) inbox_.push_back(std::move(each));
+    if (std::exchange(taking_, true)) return;
+  }
+  asio::post(context_, [this] { take_work(); });
+}
+
+void store_impl::take_work() {
+  std::vector<unit> work;
+  {
+    const std::lock_guard held(mutex_);
+    std::swap(work, inbox_);
+    taking_ = false;
+  }
+  dispatcher_->take(std::move(work));
+}
+
+}  // namespace
+
+result<std::unique_ptr<redis_store>> redis_store::open(options with) {
+  if (auto fine = check_name(with.prefix, "prefix"); !fine) {
+    return std::unexpected(std::move(fine.error()));
+  }
+  if (with.prefix.find_first_of("{}") != std::string::npos) {
+    return invalid("prefix", "prefix must have no braces: the keys put them around it.");
+  }
+  if (auto fine = engine::check_queue_settings(with.defaults); !fine) {
+    return std::unexpected(std::move(fine.error()));
+  }
+  auto store = std::make_unique<store_impl>(std::move(with));
+  if (result<void> done = store->connect(); !done) return std::unexpected(std::move(done.error()));
+  return store;
+}
+
+}  // namespace millrace::engine_redis
