@@ -10,11 +10,15 @@
 #include "queue_load.hpp"
 
 #include <millrace/engine_redis/redis_store.hpp>
+#include <millrace/redis/connection.hpp>
 
+#include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace millrace::bench {
@@ -28,14 +32,64 @@ std::unique_ptr<engine_redis::redis_store> open_store(const settings& with) {
   return std::move(*opened);
 }
 
+/// What the server itself spends: Redis does one thing at a time, so this is the limit of what can
+/// be had from it, also while the machine does other things.
+class server_cpu final {
+public:
+  explicit server_cpu(const std::string& url) {
+    auto where = redis::parse_address(url, "--redis");
+    if (!where) stop(where.error().detail);
+    link_ = std::make_unique<redis::connection>(
+        context_.get_executor(), redis::connection_options{.where = std::move(*where)});
+    last_ = read();
+  }
+
+  /// Microseconds a job of `jobs`, since the last time.
+  [[nodiscard]] double per_job(std::size_t jobs) {
+    const double now = read();
+    return (now - std::exchange(last_, now)) * 1e6 / static_cast<double>(jobs);
+  }
+
+private:
+  [[nodiscard]] double read() {
+    double out = 0;
+    context_.restart();
+    link_->send(redis::command("INFO").arg("cpu"), {}, [&](const result<redis::reply>& got) {
+      if (!got) stop(got.error().detail);
+      for (const std::string_view field : {"used_cpu_user:", "used_cpu_sys:"}) {
+        const auto at = got->text().find(field);
+        if (at == std::string_view::npos) stop("INFO tells nothing of the processor");
+        const std::string_view value = got->text().substr(at + field.size());
+        double seconds = 0;
+        std::from_chars(value.data(), value.data() + value.size(), seconds);
+        out += seconds;
+      }
+      context_.stop();
+    });
+    context_.run();
+    return out;
+  }
+
+  asio::io_context context_{1};
+  std::unique_ptr<redis::connection> link_;
+  double last_{0};
+};
+
 void one_run(const settings& with, report& out) {
   constexpr std::size_t bulk = 50;
+  server_cpu cpu(with.redis);
   const auto store = open_store(with);
   const engine::durability level = store->traits().strongest;
   const std::string kept{to_string(level)};
   const auto rate = [&](double took) { return static_cast<double>(with.jobs) / took; };
+  const auto add_cpu = [&](std::string_view what) {
+    out.add({"millrace", fmt::format("{}, CPU of Redis", what), cpu.per_job(with.jobs), "us/job",
+             kept});
+  };
   const double enqueued = enqueue_all(*store, with, level);
+  add_cpu("enqueue");
   const double finished = finish_all(*store, with);
+  add_cpu("take → done");
   out.add({"millrace", "enqueue", rate(enqueued), "jobs/s", kept + ", answered one by one"});
   out.add({"millrace", "take → done", rate(finished), "jobs/s",
            kept + "; ack and lease in one, result and status kept"});
@@ -43,8 +97,10 @@ void one_run(const settings& with, report& out) {
   const double in_bulk = enqueue_all(*store, with, level, bulk);
   out.add({"millrace", fmt::format("enqueue, {} a call", bulk), rate(in_bulk), "jobs/s",
            kept + ", all or none of a call"});
+  add_cpu("enqueue in bulk");
   const double apart = finish_all_in_two_calls(*store, with);
   out.add({"millrace", "take → done, two calls", rate(apart), "jobs/s", kept});
+  add_cpu("take → done, two calls");
   measure_pickup(*store, kept, out);
 }
 

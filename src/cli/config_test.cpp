@@ -104,8 +104,8 @@ body = 1048576
 }
 
 TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
-  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},      {"RETRY_BACKOFF_BASE_SECONDS", "5"},
-                      {"DLQ_RETENTION_DAYS", "2"},      {"SERVER_ID", "left"},
+  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},    {"RETRY_BACKOFF_BASE_SECONDS", "5"},
+                      {"DLQ_RETENTION_DAYS", "2"},    {"SERVER_ID", "left"},
                       {"REDIS_URL", "redis://there"}, {"CACHE_DEFAULT_TTL", "300"}};
   const auto loaded = load("");
   ASSERT_TRUE(loaded) << loaded.error().detail;
@@ -118,9 +118,9 @@ TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
 
 TEST_F(LoadSettings, KeepsEverythingInItsDirectoryUnlessRedisIsNamed) {
   EXPECT_EQ(load("")->engine.redis.url, "");
-  const auto loaded =
-      load("[redis]\nurl = 'rediss://cache:7000/2'\nprefix = 'shop'\nca_file = 'ca.pem'\n"
-           "durability = 'async'\nrequest_timeout = '500ms'\n");
+  const auto loaded = load(
+      "[redis]\nurl = 'rediss://cache:7000/2'\nprefix = 'shop'\nca_file = 'ca.pem'\n"
+      "durability = 'async'\nrequest_timeout = '500ms'\n");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   const redis_settings& redis = loaded->engine.redis;
   EXPECT_EQ(redis.url, "rediss://cache:7000/2");

@@ -20,8 +20,8 @@ public:
   [[nodiscard]] std::string encode(const engine::transaction& what);
   [[nodiscard]] std::string encode(const engine::query& what);
 
-  /// The queues they name.
-  [[nodiscard]] std::string queues() const;
+  /// The queues and the jobs they name.
+  [[nodiscard]] std::string names() const;
 
 private:
   friend struct step_encoder;
@@ -30,6 +30,7 @@ private:
 
   std::map<engine::queue_key, std::size_t> numbers_;
   std::vector<const engine::queue_key*> in_order_;
+  packer jobs_;
 };
 
 /// Requires: `asked` is what was encoded for this answer.

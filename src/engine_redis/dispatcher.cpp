@@ -1,7 +1,6 @@
 #include "dispatcher.hpp"
 
 #include "job_codec.hpp"
-#include "script.hpp"
 
 #include <millrace/redis/server_facts.hpp>
 
@@ -57,12 +56,7 @@ void answer(const unit& one) {
 
 dispatcher::dispatcher(asio::io_context& context, redis::connection& to, engine::wakeups& hints,
                        settings with)
-    : link_(to),
-      hints_(hints),
-      with_(std::move(with)),
-      sha_(with_.script_sha),
-      id_base_(random_id()),
-      timer_(context) {
+    : link_(to), hints_(hints), with_(std::move(with)), id_base_(random_id()), timer_(context) {
   store_id_ = id_base_;
 }
 
@@ -127,7 +121,7 @@ dispatcher::call_ptr dispatcher::gather() {
     out->work.push_back(std::move(one));
     waiting_.pop_front();
   }
-  out->queues = encoder.queues();
+  out->names = encoder.names();
   return out;
 }
 
@@ -154,10 +148,10 @@ redis::command dispatcher::command_of(const call& what, unsigned flags, const st
   } else {
     head.add_unless_empty(with_.defaults);
   }
-  std::size_t bytes = what.queues.size() + 256;
+  std::size_t bytes = what.names.size() + 256;
   for (const std::string& each : what.items) bytes += each.size() + 16;
-  redis::command out("EVALSHA");
-  out.reserve(bytes).arg(sha_).arg(1).key(with_.state_key).arg(head.text()).arg(what.queues);
+  redis::command out = call_command(with_.script);
+  out.reserve(bytes).key(with_.state_key).arg(head.text()).arg(what.names);
   for (const std::string& each : what.items) out.arg(each);
   last_call_ = steady::now();
   return out;
@@ -230,13 +224,10 @@ void dispatcher::begin_incarnation() {
 void dispatcher::load_script() {
   if (loading_) return;
   loading_ = true;
-  link_.send(redis::command("SCRIPT").arg("LOAD").arg(with_.script),
-             {with_.request_timeout, redis::resend::if_lost}, [this](result<redis::reply> loaded) {
+  link_.send(load_command(with_.script), {with_.request_timeout, redis::resend::if_lost},
+             [this](result<redis::reply> loaded) {
                loading_ = false;
-               if (loaded && !loaded->view().is_error()) {
-                 sha_ = loaded->text();
-                 return pump();
-               }
+               if (loaded && !loaded->view().is_error()) return pump();
                const error why = loaded ? loaded->view().as_text().error() : loaded.error();
                while (!outstanding_.empty()) fail(outstanding_.front(), why);
                if (greeting_) return on_introduced(std::unexpected(why));

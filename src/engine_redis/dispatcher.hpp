@@ -1,6 +1,7 @@
 #pragma once
 
 #include "call_codec.hpp"
+#include "script.hpp"
 #include "work.hpp"
 
 #include <millrace/base/awaitable.hpp>
@@ -35,8 +36,7 @@ class dispatcher final {
 public:
   struct settings {
     std::string state_key;
-    std::string script;
-    std::string script_sha;
+    script_entry script;
     /// The server's `run_id` as of the opening.
     std::string run_id;
     /// JSON; empty: those that are built in.
@@ -67,7 +67,7 @@ private:
     std::vector<unit> work;
     /// The arguments: one a unit that has to be executed.
     std::vector<std::string> items;
-    std::string queues;
+    std::string names;
     state now{state::waiting};
     /// The connection was lost since when it had been sent.
     std::optional<steady::time_point> lost_at;
@@ -104,7 +104,6 @@ private:
   redis::connection& link_;
   engine::wakeups& hints_;
   const settings with_;
-  std::string sha_;
   /// This process' name in the store; changes when it cannot know what has become of a call.
   std::string store_id_;
 

@@ -48,9 +48,10 @@ struct step_encoder {
   packer& out;
 
   packer& run(int number, const engine::job_id& id, std::uint64_t token) {
-    return out.add(number).add(id.tag).add(id.stamp).add(token);
+    return job(number, id).add(token);
   }
   packer& job(int number, const engine::job_id& id) {
+    call.jobs_.add(id.tag).add(id.stamp);
     return out.add(number).add(id.tag).add(id.stamp);
   }
 
@@ -185,12 +186,13 @@ std::size_t call_encoder::number_of(const engine::queue_key& queue) {
   return at->second;
 }
 
-std::string call_encoder::queues() const {
+std::string call_encoder::names() const {
   packer out;
+  out.add(in_order_.size());
   for (const engine::queue_key* each : in_order_) {
     out.add(each->project).add(each->name).add(routing_tag(each->name));
   }
-  return out.take();
+  return out.raw(jobs_.text()).take();
 }
 
 std::string call_encoder::encode(const engine::transaction& what) {

@@ -68,42 +68,89 @@ void unpack_rare(std::string_view packed, job& into) {
   into.spec.traceparent = in.text_or_empty();
 }
 
-// The 22 values of jobs.encode, then the body.
+// Numbers of fixed widths, as the `struct` of the scripts writes them.
+class fields final {
+public:
+  explicit fields(std::string_view record) noexcept : rest_(record) {}
+
+  [[nodiscard]] std::int64_t number(std::size_t bytes) {
+    std::uint64_t value = 0;
+    for (const char each : text(bytes)) value = value << 8U | static_cast<unsigned char>(each);
+    return static_cast<std::int64_t>(value);
+  }
+  [[nodiscard]] std::int64_t distance() {
+    constexpr unsigned unused_bits = 8;
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(number(7)) << unused_bits) >>
+           unused_bits;
+  }
+  [[nodiscard]] std::string_view text(std::size_t bytes) {
+    if (bytes > rest_.size()) {
+      failed_ = true;
+      rest_ = {};
+      return {};
+    }
+    const std::string_view out = rest_.substr(0, bytes);
+    rest_.remove_prefix(bytes);
+    return out;
+  }
+  /// Behind its own length.
+  [[nodiscard]] std::string_view counted(std::size_t length_bytes) {
+    return text(static_cast<std::size_t>(number(length_bytes)));
+  }
+  [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
+
+private:
+  std::string_view rest_;
+  bool failed_{false};
+};
+
+// What jobs.encode has written, then the body.
 void unpack_record(std::string_view packed, job& into) {
-  unpacker in(packed);
+  fields in(packed);
+  constexpr std::int64_t nothing = -(std::int64_t{1} << 54U);
   const auto id = static_cast<std::int64_t>(into.id.stamp);
-  const auto time = [&] { return from_micros(id + in.integer()); };
-  const auto maybe = [&] { return in.nil() ? std::nullopt : std::optional(time()); };
+  const auto time = [&] { return from_micros(id + in.distance()); };
+  const auto maybe = [&] {
+    const std::int64_t distance = in.distance();
+    return distance == nothing ? std::nullopt : std::optional(from_micros(id + distance));
+  };
   job_spec& spec = into.spec;
-  static_cast<void>(in.integer());  // The queue's number.
-  into.status = static_cast<engine::job_status>(in.integer());
-  spec.priority = static_cast<std::uint8_t>(in.integer());
-  into.attempts = static_cast<std::uint32_t>(in.integer());
-  spec.max_attempts = static_cast<std::uint32_t>(in.integer());
-  const std::int64_t flags = in.integer();
+  const bool ran = in.number(1) == 1;
+  static_cast<void>(in.number(3));  // The queue's number.
+  into.status = static_cast<engine::job_status>(in.number(1));
+  spec.priority = static_cast<std::uint8_t>(in.number(1));
+  into.attempts = static_cast<std::uint32_t>(in.number(2));
+  spec.max_attempts = static_cast<std::uint32_t>(in.number(2));
+  const std::int64_t flags = in.number(2);
   into.created_at = time();
   into.run_at = time();
-  static_cast<void>(in.maybe_integer());  // The stamp of becoming available.
-  into.version = static_cast<std::uint64_t>(id + in.integer());
-  into.token = in.nil() ? 0 : static_cast<std::uint64_t>(id + in.integer());
-  into.started_at = maybe();
-  into.leased_until = maybe();
-  static_cast<void>(in.maybe_integer());  // The length of the lease.
-  into.finished_at = maybe();
-  spec.lease = duration{in.integer_or(0)};
-  spec.timeout = duration{in.integer_or(0)};
-  unpack_backoff(in.text_or_empty(), spec.backoff);
-  spec.group = in.text_or_empty();
-  const bool unique = !in.nil();
-  if (unique) spec.unique = engine::unique_spec{.key = std::string(in.text())};
-  into.worker = in.text_or_empty();
-  unpack_rare(in.text_or_empty(), into);
-  unpack_body(in, spec);
-
+  static_cast<void>(in.distance());  // The stamp of becoming available.
+  into.version = static_cast<std::uint64_t>(id + in.distance());
+  spec.lease = duration{in.number(6)};
+  spec.timeout = duration{in.number(6)};
+  unpack_backoff(in.counted(1), spec.backoff);
+  spec.group = in.counted(1);
+  const std::string_view unique = in.counted(2);
+  if (!unique.empty()) {
+    spec.unique = engine::unique_spec{.key = std::string(unique)};
+    spec.unique->mode = static_cast<engine::unique_mode>(flags / 16 % 4);
+  }
+  unpack_rare(in.counted(4), into);
+  if (ran) {
+    const std::int64_t token = in.distance();
+    into.token = token == nothing ? 0 : static_cast<std::uint64_t>(id + token);
+    into.started_at = maybe();
+    into.leased_until = maybe();
+    static_cast<void>(in.number(6));  // The length of the lease.
+    into.finished_at = maybe();
+    into.worker = in.counted(1);
+  }
+  unpacker body(in.rest());
+  unpack_body(body, spec);
   into.level = static_cast<engine::durability>(flags % 4);
   into.cancel_requested = flags % 8 >= 4;
-  if (unique) spec.unique->mode = static_cast<engine::unique_mode>(flags / 16 % 4);
-  if (in.failed()) into = job{.id = into.id};
+  if (in.failed() || body.failed()) into = job{.id = into.id};
 }
 
 }  // namespace
@@ -182,7 +229,7 @@ job unpack_job(unpacker& in) {
   }
   out.queue.project = in.text();
   out.queue.name = in.text();
-  const std::string_view packed = in.text();
+  const std::string_view packed = in.raw(in.integer());
   if (!in.failed()) unpack_record(packed, out);
   return out;
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace millrace::engine_redis {
 
@@ -49,21 +51,64 @@ result<engine::store_traits> judge(const redis::server_facts& facts, const optio
   return traits;
 }
 
-awaitable<result<opened_server>> prepare(redis::connection& link, options with,
-                                         std::string script) {
+namespace {
+
+// Functions of other versions: whoever still needs one gives it to the server again.
+// borrows: awaited in place
+awaitable<void> forget_other_functions(redis::connection& link, const std::string& ours) {
+  result<redis::reply> listed = co_await link.call(redis::command("FUNCTION")
+                                                       .arg("LIST")
+                                                       .arg("LIBRARYNAME")
+                                                       .arg(std::string(function_prefix) + "*"),
+                                                   redis::resend::if_lost);
+  if (!listed) co_return;
+  std::vector<std::string> others;
+  for (const auto library : listed->view()) {
+    bool is_name = false;
+    for (const auto field : library) {
+      const auto text = field.as_text();
+      if (is_name && text && *text != ours) others.emplace_back(*text);
+      is_name = text && *text == "library_name";
+    }
+  }
+  for (const std::string& name : others) {
+    static_cast<void>(co_await link.call(redis::command("FUNCTION").arg("DELETE").arg(name),
+                                         redis::resend::if_lost));
+  }
+}
+
+// borrows: awaited in place
+awaitable<bool> load_function(redis::connection& link, const std::string& name) {
+  const script_entry entry{.what = script_entry::kind::function, .name = name};
+  result<redis::reply> loaded = co_await link.call(load_command(entry), redis::resend::if_lost);
+  // Who may not load functions calls the script: it does the same, at a higher cost.
+  if (!loaded || loaded->view().is_error()) co_return false;
+  co_await forget_other_functions(link, name);
+  co_return true;
+}
+
+}  // namespace
+
+awaitable<result<opened_server>> prepare(redis::connection& link, options with) {
   result<void> ready = co_await link.ready();
   if (!ready) co_return std::unexpected(std::move(ready.error()));
   result<redis::server_facts> facts = co_await link.facts();
   if (!facts) co_return std::unexpected(std::move(facts.error()));
   result<engine::store_traits> traits = judge(*facts, with);
   if (!traits) co_return std::unexpected(std::move(traits.error()));
-  result<redis::reply> loaded =
-      co_await link.call(redis::command("SCRIPT").arg("LOAD").arg(script), redis::resend::if_lost);
+  script_entry script;
+  result<redis::reply> loaded = co_await link.call(load_command(script), redis::resend::if_lost);
   if (!loaded) co_return std::unexpected(std::move(loaded.error()));
   auto sha = loaded->view().as_text();
   if (!sha) co_return std::unexpected(std::move(sha.error()));
+  script.name = *sha;
+  if (redis::version_at_least(facts->version, 7, 0)) {
+    std::string function = std::string(function_prefix) + script.name;
+    const bool has_function = co_await load_function(link, function);
+    if (has_function) script = {.what = script_entry::kind::function, .name = std::move(function)};
+  }
   co_return opened_server{
-      .facts = std::move(*facts), .traits = *traits, .script_sha = std::string(*sha)};
+      .facts = std::move(*facts), .traits = *traits, .script = std::move(script)};
 }
 
 }  // namespace millrace::engine_redis

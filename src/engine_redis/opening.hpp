@@ -1,5 +1,7 @@
 #pragma once
 
+#include "script.hpp"
+
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
@@ -15,7 +17,7 @@ namespace millrace::engine_redis {
 struct opened_server {
   redis::server_facts facts;
   engine::store_traits traits;
-  std::string script_sha;
+  script_entry script;
 };
 
 /// Whether jobs are safe on such a server, and how safe.
@@ -23,7 +25,6 @@ struct opened_server {
                                                  const options& with);
 
 /// Looks at the server, and gives it the script.
-[[nodiscard]] awaitable<result<opened_server>> prepare(redis::connection& link, options with,
-                                                       std::string script);
+[[nodiscard]] awaitable<result<opened_server>> prepare(redis::connection& link, options with);
 
 }  // namespace millrace::engine_redis

@@ -167,6 +167,16 @@ double unpacker::real() {
   return std::bit_cast<float>(static_cast<std::uint32_t>(take_big_endian(4)));
 }
 
+std::string_view unpacker::raw(std::int64_t bytes) {
+  if (bytes < 0 || static_cast<std::uint64_t>(bytes) > rest_.size()) {
+    fail();
+    return {};
+  }
+  const std::string_view out = rest_.substr(0, static_cast<std::size_t>(bytes));
+  rest_.remove_prefix(out.size());
+  return out;
+}
+
 std::size_t unpacker::array() {
   const unsigned char type = take_type();
   if ((type & 0xf0U) == small_array) return type & 0x0fU;

@@ -70,6 +70,8 @@ public:
   [[nodiscard]] bool boolean();
   [[nodiscard]] std::string_view text();
   [[nodiscard]] double real();
+  /// So many bytes, as they are.
+  [[nodiscard]] std::string_view raw(std::int64_t bytes);
   /// How many values the array has that follow.
   [[nodiscard]] std::size_t array();
 

@@ -3,7 +3,6 @@
 #include "dispatcher.hpp"
 #include "job_codec.hpp"
 #include "opening.hpp"
-#include "script.hpp"
 #include "work.hpp"
 
 #include <millrace/base/names.hpp>
@@ -125,10 +124,9 @@ redis::connection_options store_impl::connection_options() {
 
 result<void> store_impl::connect() {
   const std::string root = "{" + with_.prefix + "}:";
-  const std::string script = script_text();
   link_ = std::make_unique<redis::connection>(context_.get_executor(), connection_options());
   std::promise<result<opened_server>> prepared;
-  asio::co_spawn(context_, prepare(*link_, with_, script),
+  asio::co_spawn(context_, prepare(*link_, with_),
                  [&](const std::exception_ptr&, result<opened_server> done) {
                    prepared.set_value(std::move(done));
                  });
@@ -141,8 +139,7 @@ result<void> store_impl::connect() {
     dispatcher_ = std::make_unique<dispatcher>(
         context_, *link_, hints_,
         dispatcher::settings{.state_key = root + "state",
-                             .script = script,
-                             .script_sha = server->script_sha,
+                             .script = server->script,
                              .run_id = server->facts.run_id,
                              .defaults = defaults_of(with_.defaults),
                              .clock = with_.clock,

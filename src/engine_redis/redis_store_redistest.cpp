@@ -199,6 +199,37 @@ TEST(RedisStore, NamesThePermissionThatItsUserLacks) {
   EXPECT_TRUE(redis_store::open(with));
 }
 
+TEST(RedisStore, CallsTheScriptWhereItMayNotLoadAFunction) {
+  const redis_server server;
+  tell(server, {"ACL", "SETUSER", "worker", "on", ">secret", "~{millrace}:*", "&{millrace}:*",
+                "+@all", "-function", "-fcall"});
+  options with = options_for(server.socket());
+  with.where.user = "worker";
+  with.where.password = "secret";
+  const auto opened = redis_store::open(with);
+  ASSERT_TRUE(opened) << opened.error().detail;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(commit(**opened, enqueue_job{.queue = work, .spec = {.type = "a"}}));
+  }
+  EXPECT_EQ(waiting_in(**opened), 3U);
+  EXPECT_EQ(lease(**opened, 10).size(), 3U);
+  const std::string commands = tell(server, {"INFO", "commandstats"});
+  EXPECT_NE(commands.find("cmdstat_evalsha:"), std::string::npos) << commands;
+}
+
+TEST(RedisStore, ForgetsTheFunctionsOfOtherVersionsAndLoadsItsOwnAgain) {
+  const redis_server server;
+  tell(server,
+       {"FUNCTION", "LOAD",
+        "#!lua name=millrace_old\nredis.register_function('millrace_old', function() end)"});
+  const auto store = open_on(server);
+  EXPECT_EQ(tell(server, {"FCALL", "millrace_old", "0"}), "no_script");
+  ASSERT_TRUE(commit(*store, enqueue_job{.queue = work}));
+  tell(server, {"FUNCTION", "FLUSH"});
+  ASSERT_TRUE(commit(*store, enqueue_job{.queue = work}));
+  EXPECT_EQ(waiting_in(*store), 2U);
+}
+
 TEST(RedisStore, SaysHowSafeAnAnswerIs) {
   using enum durability;
   const redis_server always({"--appendonly", "yes", "--appendfsync", "always"});

@@ -19,7 +19,9 @@ long long micros(duration span) { return span.count(); }
 
 }  // namespace
 
-std::string script_text() {
+namespace {
+
+std::string body_text() {
   const engine::queue_settings normal;
   std::string text = fmt::format(
       "local limits = {{layout={}, queues={}, crons={}, depth_max={}, keep_finished={}, "
@@ -33,6 +35,28 @@ std::string script_text() {
       expired_text, engine::error_fingerprint(expired_text));
   for (const std::string_view part : script_parts) text += part;
   return text;
+}
+
+}  // namespace
+
+std::string script_text() { return body_text() + "return answer_call(KEYS, ARGV)\n"; }
+
+redis::command load_command(const script_entry& what) {
+  if (what.what == script_entry::kind::script) {
+    return redis::command("SCRIPT").arg("LOAD").arg(script_text());
+  }
+  // Made with the first call: the libraries it uses cannot be had while it is loaded.
+  const std::string text = fmt::format(
+      "#!lua name={0}\nlocal answer\nlocal function make()\n{1}return answer_call\nend\n"
+      "redis.register_function('{0}', function(keys, args)\n"
+      "  if not answer then answer = make() end\n  return answer(keys, args)\nend)\n",
+      what.name, body_text());
+  return redis::command("FUNCTION").arg("LOAD").arg("REPLACE").arg(text);
+}
+
+redis::command call_command(const script_entry& what) {
+  const bool is_script = what.what == script_entry::kind::script;
+  return redis::command(is_script ? "EVALSHA" : "FCALL").arg(what.name).arg(1);
 }
 
 }  // namespace millrace::engine_redis

@@ -70,6 +70,8 @@ constexpr std::array known_phrases{
                "a cluster has database 0 alone"},
     known_word{"max number of clients reached", errc::exhausted, "too_many_clients",
                "raise maxclients in redis.conf, or open fewer connections"},
+    known_word{"Function not found", errc::not_found, "no_script",
+               "the function has to be loaded again"},
     known_word{"unknown command", errc::unsupported, "unknown_command",
                "the server is too old for it or has it renamed"},
     known_word{"Script killed by user", errc::outcome_unknown, "script_killed",

@@ -1,11 +1,13 @@
 -- How outcomes and answers are written down: values one after the other, the first of an outcome
 -- says what it is.
 
--- A job as a whole: tag, id, project, queue, packed job; the last three empty where it is gone.
+-- A job as a whole: tag, id, project, queue, length of the record, and the record behind it; the
+-- last three empty where it is gone.
 function answers.job(tag, id, job)
   if not job then return pack(tag, id, nil, nil, nil) end
   local queue = queues.of(job)
-  return pack(tag, id, queue.project, queue.name, jobs.encode(job))
+  local text = jobs.encode(job)
+  return pack(tag, id, queue.project, queue.name, #text) .. text
 end
 
 function answers.changed(job)
@@ -24,7 +26,10 @@ end
 function answers.leased(next_time, runs)
   local out = {pack('l', next_time, #runs)}
   for i, job in ipairs(runs) do
-    out[i + 1] = pack(job.token, job.leased_until) .. answers.job(job.tag, job.id, job)
+    local queue, text = queues.of(job), jobs.encode(job)
+    out[2 * i] = pack(job.token, job.leased_until, job.tag, job.id, queue.project, queue.name,
+                      #text)
+    out[2 * i + 1] = text
   end
   return concat(out)
 end

@@ -2,31 +2,52 @@
 -- transaction with all its effects or none. The files of this folder are put together in the order
 -- of the build; each adds what the later ones use.
 --
--- KEYS[1]  the state of the store, `{millrace}:state`; every other key begins as it does.
--- ARGV[1]  the call: version, time (empty: the server's), store, number, flags, strongest level
--- ARGV[2]  the queues it names: project, name, tag, one after the other
--- ARGV[3…] transactions and queries
+-- keys[1]  the state of the store, `{millrace}:state`; every other key begins as it does.
+-- args[1]  the call: version, time (empty: the server's), store, number, flags, strongest level
+-- args[2]  how many queues it names; project, name, tag of each; then tag and id of the jobs it names
+-- args[3…] transactions and queries
 --
 -- `limits` comes before this file: the bounds of the port, in numbers.
+--
+-- Where the server has functions, what is made here outlives the call. Then a call costs its work
+-- alone; making some hundred functions costs as much as a dozen jobs.
 
-local redis_call = redis.call
+local keys, args, prefix, redis_call  -- of the call
+
+-- What begins anew with each call.
+local beginnings = {}
+
+local function at_each_call(begin)
+  beginnings[#beginnings + 1] = begin
+  if prefix then begin() end
+end
+
 local pack, unpack_some = cmsgpack.pack, cmsgpack.unpack_limit
 local format, floor, min, max = string.format, math.floor, math.min, math.max
 local concat = table.concat
-
-local prefix = string.sub(KEYS[1], 1, -6)
 
 -- How statuses are written down; the port's own numbers.
 local queued, scheduled, running, retrying = 0, 1, 2, 3
 local completed, dead, cancelled = 4, 5, 6
 
 -- Ids and stamps as text: 16 digits until the year 2286, so that their texts sort as they do.
-local function text_of(stamp) return format('%016.0f', stamp) end
+local function text_of(stamp) return format('%016d', stamp) end
 
 -- What the files share; each fills its own. What else is local in a file is its own business.
 local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
-local hints = {available = {}, jobs = {}, crons = false}
+local hints = {}
+
+-- Parts that few calls need are made when one does: what a call costs before it has done anything
+-- is mostly the making of functions.
+local parts = {}
+
+function parts.need(name)
+  local part = parts[name]
+  if not part then return end
+  parts[name] = nil
+  part()
+end
 
 local now             -- microseconds; never goes back
 local manual_clock    -- it came with the call, and does not tick
@@ -46,17 +67,26 @@ end
 
 -- Writes of one kind that gather until somebody reads what they change, or the call ends: a
 -- thousand jobs then cost a handful of commands.
-local later = {
-  fields = {},    -- hash -> {field, value, …}
-  removed = {},   -- hash -> {field, …}
-  scores = {},    -- sorted set -> {member -> score, or false to take it out}
-  appended = {},  -- list -> {element, …}
-}
+local later = {}
+
+at_each_call(function()
+  hints.available, hints.jobs, hints.crons = {}, {}, false
+  later.fields = {}    -- hash -> {field, value, …}
+  later.removed = {}   -- hash -> {field, …}
+  later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
+  later.appended = {}  -- list -> {element, …}
+end)
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
 
+-- Numbers among the arguments are whole ones. (Redis would write them as fractions, at five times
+-- the cost.)
 local function in_pieces(command, key, arguments)
   local count = #arguments
+  for i = 1, count do
+    local value = arguments[i]
+    if type(value) == 'number' then arguments[i] = format('%d', value) end
+  end
   if count <= at_once then
     if count > 0 then redis_call(command, key, unpack(arguments)) end
     return

@@ -1,7 +1,9 @@
 -- What every step does to a job: its moves between the states of its life, each kept in step with
 -- the counts, the sorted sets and the unique keys of its queue.
 
-local ended_in = {}  -- queues in which a job ended, whose ended jobs may be too many
+local ended_in  -- queues in which a job ended, whose ended jobs may be too many
+
+at_each_call(function() ended_in = {} end)
 
 -- A unique key is held until the job ends.
 local function let_go(queue, job)

@@ -26,9 +26,9 @@ function state.change_defaults(text)
   if text == (state.defaults_text or nil) then return end
   state.set_defaults(text)
   if text then
-    redis_call('HSET', KEYS[1], 'defaults', text)
+    redis_call('HSET', keys[1], 'defaults', text)
   else
-    redis_call('HDEL', KEYS[1], 'defaults')
+    redis_call('HDEL', keys[1], 'defaults')
   end
   local all = {}
   for number = 1, state.queues do
@@ -38,7 +38,7 @@ function state.change_defaults(text)
 end
 
 function state.load(asked_time)
-  local kept = redis_call('HMGET', KEYS[1], 'layout', 'stamp', 'now', 'epoch', 'epoch_stamp',
+  local kept = redis_call('HMGET', keys[1], 'layout', 'stamp', 'now', 'epoch', 'epoch_stamp',
                           'epoch_now', 'seen', 'queues', 'defaults')
   if kept[1] and tonumber(kept[1]) > limits.layout then
     error({err = 'NEWERLAYOUT ' .. kept[1]})
@@ -52,7 +52,7 @@ function state.load(asked_time)
   state.epoch_now = tonumber(kept[6] or 0)
   state.seen = tonumber(kept[7] or real)
   state.queues = tonumber(kept[8] or 0)
-  state.set_defaults(kept[9])
+  if not state.defaults or kept[9] ~= state.defaults_text then state.set_defaults(kept[9]) end
   state.was_away = kept[7] and real - state.seen > state.away_after
   state.real = real
 end
@@ -67,7 +67,7 @@ function state.begin_epoch()
 end
 
 function state.save()
-  later.add('fields', KEYS[1], 'layout', limits.layout, 'stamp', state.stamp, 'now', now, 'epoch',
+  later.add('fields', keys[1], 'layout', limits.layout, 'stamp', state.stamp, 'now', now, 'epoch',
             state.epoch, 'epoch_stamp', state.epoch_stamp, 'epoch_now', state.epoch_now, 'seen',
             state.real, 'queues', state.queues)
 end

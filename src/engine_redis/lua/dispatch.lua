@@ -4,31 +4,51 @@
 --   watched  string: somebody wants to hear of every change of a job
 --   hints    channel: which queues have jobs, which jobs and whether recurring ones changed
 
-local stores_key = prefix .. 'stores'
+local stores_key
+at_each_call(function() stores_key = prefix .. 'stores' end)
+
 local kind_transaction = 1
 local store_id
 
-local function check(list, plan)
-  for i, one in ipairs(list) do
-    local step, kind = one.step, one.kind
+-- What the steps of the transaction that is under way have found out, for each other.
+local plan = {addressed = {}, jobs_added = {}, queues_added = {}, queues_count = 0,
+              crons_added = 0}
+
+local function new_plan(level)
+  if next(plan.addressed) ~= nil then plan.addressed = {} end
+  if next(plan.jobs_added) ~= nil then plan.jobs_added = {} end
+  if next(plan.queues_added) ~= nil then plan.queues_added = {} end
+  plan.queues_count, plan.crons_added, plan.level, plan.kept = 0, 0, level, nil
+end
+
+local function is_addressed(job)
+  if not job then return false end
+  if plan.addressed[job] then return true end
+  plan.addressed[job] = true
+  return false
+end
+
+local function check(list, kinds)
+  for i, kind in ipairs(kinds) do
     if kind.addressed then
-      local first, second = kind.addressed(step)
-      for _, job in ipairs({first or second, first and second or nil}) do
-        if job then
-          if plan.addressed[job] then return 'duplicate_target', i end
-          plan.addressed[job] = true
-        end
-      end
+      local first, second = kind.addressed(list[i])
+      if is_addressed(first) or is_addressed(second) then return 'duplicate_target', i end
     end
-    local why = kind.check(step, plan)
+    local why = kind.check(list[i], plan)
     if why then return why, i end
   end
+end
+
+-- The tables that are few calls' business are made when they are first asked for.
+local function kind_of(number)
+  if not steps[number] then parts.need('steps_cron') end
+  return steps[number]
 end
 
 local function read_step(text, off)
   local number
   off, number = unpack_some(text, 1, off)
-  local kind = steps[number]
+  local kind = kind_of(number)
   if kind.read then
     local step
     step, off = kind.read(text, off)
@@ -36,25 +56,6 @@ local function read_step(text, off)
   end
   local step = {unpack_some(text, kind.arity, off)}
   return kind, step, step[1]
-end
-
-local function read_steps(text, off, count)
-  local list, wanted = {}, {}
-  for i = 1, count do
-    local kind, step
-    kind, step, off = read_step(text, off)
-    list[i] = {step = step, kind = kind}
-    if kind.addressed == find_addressed then
-      local ids = wanted[step[2]]
-      if not ids then
-        ids = {}
-        wanted[step[2]] = ids
-      end
-      ids[#ids + 1] = step[3]
-    end
-  end
-  for tag, ids in pairs(wanted) do jobs.prefetch(tag, ids) end
-  return list
 end
 
 local function refused(why, at) return pack('!', why, at - 1) end
@@ -81,15 +82,15 @@ local function transact(text)
     if answer then return answer end
     if why then return refused(why, 1) end
   end
-  local list = read_steps(text, off, count)
-  local plan = {addressed = {}, jobs_added = {}, queues_added = {}, queues_count = 0,
-                crons_added = 0, level = level}
-  local why, at = check(list, plan)
+  local list, kinds = {}, {}
+  for i = 1, count do kinds[i], list[i], off = read_step(text, off) end
+  new_plan(level)
+  local why, at = check(list, kinds)
   if why then return refused(why, at) end
   local out, kept = {pack('+', false, count)}, {}
-  for i, one in ipairs(list) do
+  for i, kind in ipairs(kinds) do
     plan.kept = name and true or nil
-    out[i + 1] = one.kind.apply(one.step, plan)
+    out[i + 1] = kind.apply(list[i], plan)
     if name then kept[i] = plan.kept == true and out[i + 1] or plan.kept end
   end
   change.trim_ended(false)
@@ -106,6 +107,7 @@ end
 
 local function answer_query(text)
   local off, _, number = unpack_some(text, 2, 0)
+  parts.need('queries')
   local query = queries[number]
   if number ~= 1 then settle() end
   if query.arity == 0 then return query.answer() end
@@ -117,7 +119,7 @@ local function meet_stores(opening, run_id)
   local begins = state.was_away or state.epoch == 0
   if opening then
     -- Of those that a server knew before it was restarted each makes itself known again.
-    local restarted = redis_call('HGET', KEYS[1], 'run_id') ~= run_id
+    local restarted = redis_call('HGET', keys[1], 'run_id') ~= run_id
     local others, stores = false, redis_call('HGETALL', stores_key)
     for i = 1, #stores, 2 do
       local seen = tonumber(string.match(stores[i + 1], '^%d+'))
@@ -128,7 +130,7 @@ local function meet_stores(opening, run_id)
       end
     end
     if restarted or not others then begins = true end
-    later.add('fields', KEYS[1], 'run_id', run_id)
+    later.add('fields', keys[1], 'run_id', run_id)
   end
   if begins then state.begin_epoch() end
 end
@@ -155,10 +157,11 @@ end
 -- call of this store that has happened.
 local function finish(number)
   change.trim_ended(true)
+  queues.settle_lanes()
   state.save()
   jobs.save()
   queues.save()
-  later.add('fields', stores_key, store_id, format('%.0f %.0f', state.real, number))
+  later.add('fields', stores_key, store_id, format('%d %d', state.real, number))
   later.check_types()
   queues.tidy()
   queues.save()
@@ -177,10 +180,13 @@ local function has(flags, flag) return flags % (2 * flag) >= flag end
 
 local function run()
   local _, layout, time, store, number, flags, level, run_id, defaults =
-      unpack_some(ARGV[1], 8, 0)
+      unpack_some(args[1], 8, 0)
   if layout ~= limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
   store_id, strongest, manual_clock = store, level, time ~= nil
-  if has(flags, opens) then state.check_permissions() end
+  if has(flags, opens) then
+    parts.need('permissions')
+    state.check_permissions()
+  end
   state.load(time)
   local last = tonumber(string.match(redis_call('HGET', stores_key, store) or '', '%d+$'))
   if last and not has(flags, opens) and not has(flags, closes) then
@@ -208,22 +214,36 @@ local function run()
   idempotency.forget_old()
   if not all_happened then return {'again', finish(number - 1)} end
 
+  local named = args[2] == '' and {0} or {cmsgpack.unpack(args[2])}
   batch_queues = {}
-  local names = {cmsgpack.unpack(ARGV[2])}
-  for i = 1, #names, 3 do
-    batch_queues[#batch_queues + 1] = queues.named(names[i], names[i + 1], names[i + 2])
+  for i = 1, named[1] do batch_queues[i] = queues.named(unpack(named, 3 * i - 1, 3 * i + 1)) end
+  local wanted = {}
+  for i = 3 * named[1] + 2, #named, 2 do
+    local ids = wanted[named[i]]
+    if not ids then
+      ids = {}
+      wanted[named[i]] = ids
+    end
+    ids[#ids + 1] = named[i + 1]
   end
+  for tag, ids in pairs(wanted) do jobs.prefetch(tag, ids) end
   local out = {'ok', ''}
-  for i = 3, #ARGV do
-    local _, kind = unpack_some(ARGV[i], 1, 0)
-    out[i] = kind == kind_transaction and transact(ARGV[i]) or answer_query(ARGV[i])
+  for i = 3, #args do
+    local _, kind = unpack_some(args[i], 1, 0)
+    out[i] = kind == kind_transaction and transact(args[i]) or answer_query(args[i])
   end
   out[2] = finish(number)
   return out
 end
 
-local fine, answer = pcall(run)
-if fine then return answer end
-local why = type(answer) == 'table' and answer.err or answer
--- Older servers say where it happened before they say what.
-return redis.error_reply(string.match(why, '^@?user_script[^ ]* %-?(%u%u+ .*)$') or why)
+-- What the server calls.
+local function answer_call(its_keys, its_args)
+  keys, args, redis_call = its_keys, its_args, redis.call
+  prefix = string.sub(keys[1], 1, -6)
+  for _, begin in ipairs(beginnings) do begin() end
+  local fine, answer = pcall(run)
+  if fine then return answer end
+  local why = type(answer) == 'table' and answer.err or answer
+  -- Older servers say where it happened before they say what.
+  return redis.error_reply(string.match(why, '^@?user_script[^ ]* %-?(%u%u+ .*)$') or why)
+end

@@ -3,7 +3,11 @@
 --   idempotency          hash: project, route, key -> fingerprint, time, outcomes, packed
 --   idempotency:by_time  sorted set: the same names by their time
 
-local records_key, times_key = prefix .. 'idempotency', prefix .. 'idempotency:by_time'
+local records_key, times_key
+
+at_each_call(function()
+  records_key, times_key = prefix .. 'idempotency', prefix .. 'idempotency:by_time'
+end)
 
 -- Some of those that are old, with every call.
 function idempotency.forget_old()

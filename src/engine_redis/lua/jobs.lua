@@ -4,14 +4,26 @@
 --   tasks:{tag}:{first}    hash: id -> job
 --
 -- so that they can be listed in the order of their ids without an index, and no hash grows large.
--- A job is 22 numbers and texts that steps look at (`encode`), then what they carry along: type,
--- labels, data. Times and stamps are kept as their distance from the id, which is short.
+-- A job is numbers and texts that steps look at (`encode`), then what they carry along: type,
+-- labels, data. Times and stamps are kept as their distance from the id. The numbers have fixed
+-- places: values packed one by one cost many times as much to read and write.
 
 local bucket_jobs = 1024
 
-local known = {}    -- tag -> id -> job, or false where there is none
-local buckets = {}  -- tag -> the buckets met in this call: {first, next}
-local changed = {}  -- jobs to write back
+-- Kind, queue, status, priority, attempts, most attempts, flags; created, run at, available and
+-- version from the id; lease, timeout; backoff, group, unique key, rare values.
+local waiting_format = '>BI3BBHHHi7i7i7i7I6I6Bc0Bc0Hc0I4c0'
+-- And of one that ran: token, started, leased until from the id, length of the lease, finished,
+-- worker.
+local ran_format = waiting_format .. 'i7i7i7I6i7Bc0'
+local nothing = -2 ^ 54  -- in place of a number that is not there
+local struct_pack, struct_unpack = struct.pack, struct.unpack
+
+local known    -- tag -> id -> job, or false where there is none
+local buckets  -- tag -> the buckets met in this call: {first, next}
+local changed  -- jobs to write back
+
+at_each_call(function() known, buckets, changed = {}, {}, {} end)
 
 local function index_of(tag) return prefix .. 'tasks:' .. tag end
 local function bucket_key(tag, first) return prefix .. 'tasks:' .. tag .. ':' .. text_of(first) end
@@ -47,51 +59,78 @@ local function pack_flags(job)
              64 * job.place
 end
 
-local function since(id, value) return value and value - id end
-
 -- A job that has just been made, without anything that only grows with time.
 function jobs.encode_new(id, queue, status, spec, run_at, available, version)
-  return pack(queue.number, status, spec.priority, 0, spec.attempts_max,
-              spec.level + 16 * (spec.mode or 0), now - id, run_at - id, available, version - id,
-              nil, nil, nil, nil, nil, spec.lease, spec.timeout, spec.backoff, spec.group,
-              spec.unique, nil, spec.rare) .. spec.body
+  local backoff, group, unique, rare_text = spec.backoff or '', spec.group or '',
+                                            spec.unique or '', spec.rare or ''
+  return struct_pack(waiting_format, 0, queue.number, status, spec.priority, 0, spec.attempts_max,
+                     spec.level + 16 * (spec.mode or 0), now - id, run_at - id,
+                     available or nothing, version - id, spec.lease or 0, spec.timeout or 0,
+                     #backoff, backoff, #group, group, #unique, unique, #rare_text, rare_text) ..
+             spec.body
 end
+
+local function since(id, value) return value and value - id or nothing end
 
 function jobs.encode(job)
   if job.text then return job.text end
-  local id = job.id
-  job.text = pack(job.queue, job.status, job.priority, job.attempts, job.attempts_max,
-              pack_flags(job), job.created - id, job.run_at - id, since(id, job.available),
-              job.version - id, since(id, job.token), since(id, job.started),
-              since(id, job.leased_until), job.lease_length, since(id, job.finished), job.lease,
-              job.timeout, job.backoff, job.group, job.unique, job.worker, pack_rare(job)) ..
-                 job.body
+  local id, ran = job.id, job.token or job.finished
+  local backoff, group, unique, rare_text = job.backoff or '', job.group or '', job.unique or '',
+                                            pack_rare(job) or ''
+  local worker = ran and job.worker or ''
+  job.text = struct_pack(ran and ran_format or waiting_format, ran and 1 or 0, job.queue,
+                         job.status, job.priority, job.attempts, job.attempts_max,
+                         pack_flags(job), job.created - id, job.run_at - id,
+                         since(id, job.available), job.version - id, job.lease or 0,
+                         job.timeout or 0, #backoff, backoff, #group, group, #unique, unique,
+                         #rare_text, rare_text, since(id, job.token), since(id, job.started),
+                         since(id, job.leased_until), job.lease_length or 0,
+                         since(id, job.finished), #worker, worker) .. job.body
   return job.text
 end
 
-local function from(id, distance) return distance and distance + id end
-
 local function decode(tag, id, text, name)
-  local off, queue, status, priority, attempts, attempts_max, flags, created, run_at, available,
-        version, token, started, leased_until, lease_length, finished, lease, timeout, backoff,
-        group, unique, worker, rare_text = unpack_some(text, 22, 0)
+  local ran = string.byte(text) == 1
+  local _, queue, status, priority, attempts, attempts_max, flags, created, run_at, available,
+        version, lease, timeout, backoff, group, unique, rare_text, token, started, leased_until,
+        lease_length, finished, worker, behind
+  if ran then
+    _, queue, status, priority, attempts, attempts_max, flags, created, run_at, available, version,
+    lease, timeout, backoff, group, unique, rare_text, token, started, leased_until, lease_length,
+    finished, worker, behind = struct_unpack(ran_format, text)
+  else
+    _, queue, status, priority, attempts, attempts_max, flags, created, run_at, available, version,
+    lease, timeout, backoff, group, unique, rare_text, behind = struct_unpack(waiting_format, text)
+  end
+  -- What few jobs have is no field of the others: a table of up to 32 costs half of a larger one.
   local job = {
     id = id, tag = tag, name = name, queue = queue, status = status, priority = priority,
-    attempts = attempts,
-    attempts_max = attempts_max, level = flags % 4, cancel = flags % 8 >= 4,
+    attempts = attempts, attempts_max = attempts_max, level = flags % 4, cancel = flags % 8 >= 4,
     log = flags % 16 >= 8, mode = floor(flags / 16) % 4, place = floor(flags / 64),
-    created = created + id, run_at = run_at + id, available = from(id, available),
-    version = version + id, token = from(id, token), started = from(id, started),
-    leased_until = from(id, leased_until), lease_length = lease_length,
-    finished = from(id, finished), lease = lease, timeout = timeout, backoff = backoff,
-    group = group, unique = unique, worker = worker, rare = rare_text,
-    body = string.sub(text, off + 1),
+    created = created + id, run_at = run_at + id, version = version + id,
+    body = string.sub(text, behind), text = text,
   }
+  if available ~= nothing then job.available = available + id end
+  if lease ~= 0 then job.lease = lease end
+  if timeout ~= 0 then job.timeout = timeout end
+  if backoff ~= '' then job.backoff = backoff end
+  if group ~= '' then job.group = group end
+  if unique ~= '' then job.unique = unique end
+  if rare_text ~= '' then job.rare = rare_text end
+  if not ran then return job end
+  if token ~= nothing then job.token = token + id end
+  if started ~= nothing then job.started = started + id end
+  if leased_until ~= nothing then
+    job.leased_until, job.lease_length = leased_until + id, lease_length
+  end
+  if finished ~= nothing then job.finished = finished + id end
+  if worker ~= '' then job.worker = worker end
   if status == running and job.version < state.epoch_stamp then
     -- It could not be renewed while everybody was away.
     local ends = state.epoch_now + lease_length
-    if timeout then ends = min(ends, job.started + timeout) end
+    if job.timeout then ends = min(ends, job.started + job.timeout) end
     job.leased_until = ends
+    job.text = nil
   end
   return job
 end
@@ -109,7 +148,7 @@ local function find_bucket(tag, id)
   local index = index_of(tag)
   local at = redis_call('ZREVRANGEBYSCORE', index, id, '-inf', 'LIMIT', 0, 1)[1]
   if not at then return nil end
-  local behind = redis_call('ZRANGEBYSCORE', index, format('(%.0f', id), '+inf', 'LIMIT', 0, 1)[1]
+  local behind = redis_call('ZRANGEBYSCORE', index, format('(%d', id), '+inf', 'LIMIT', 0, 1)[1]
   local one = {first = tonumber(at), next = tonumber(behind or math.huge)}
   one.key = bucket_key(tag, one.first)
   table.insert(met, 1, one)

@@ -8,7 +8,7 @@ local tried = {
   {'HMGET', hash, 'a'}, {'HGETALL', hash}, {'HKEYS', hash}, {'HLEN', hash},
   {'HINCRBY', hash, 'a', 1}, {'HDEL', hash, 'a'}, {'RPUSH', list, 1}, {'LPUSH', list, 1},
   {'LINDEX', list, 0}, {'LLEN', list}, {'LRANGE', list, 0, 1}, {'LTRIM', list, 0, 1},
-  {'LPOP', list}, {'RENAME', list, list}, {'ZADD', names, 0, 'a'}, {'ZRANGE', names, 0, 0},
+  {'LPOP', list}, {'RENAME', list}, {'ZADD', names, 0, 'a'}, {'ZRANGE', names, 0, 0},
   {'ZRANGEBYSCORE', names, 0, 1}, {'ZREVRANGEBYSCORE', names, 1, 0},
   {'ZRANGEBYLEX', names, '-', '+'}, {'ZREM', names, 'a'}, {'ZREMRANGEBYRANK', names, 0, 0},
   {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
@@ -25,6 +25,8 @@ end
 function state.check_permissions()
   for _, words in ipairs(tried) do
     local command, key = words[1], prefix .. words[2]
+    -- Its second argument is a key as well.
+    if command == 'RENAME' then words[3] = key end
     local answer = redis.pcall(command, key, unpack(words, 3))
     if type(answer) == 'table' and answer.err and string.find(answer.err, '^WRONGTYPE') then
       error({err = 'WRONGTYPE ' .. key .. ' is of another type'})

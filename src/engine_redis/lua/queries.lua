@@ -1,5 +1,7 @@
 -- What can be read. Everything that was changed before has been settled.
 
+parts.need('steps_cron')
+
 -- By number: {arity, answer}.
 
 local function job_or_nothing(job)

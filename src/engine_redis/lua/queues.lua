@@ -10,8 +10,13 @@
 --   due, forget               sorted sets: numbers of queues by when one of their jobs is due, or
 --                             kept long enough; never later than that, now and then earlier
 
-local by_name, by_number = {}, {}  -- the queues met in this call
-local met_queues = {}
+local by_name, by_number, met_queues  -- the queues met in this call
+local due_key, forget_key
+
+at_each_call(function()
+  by_name, by_number, met_queues = {}, {}, {}
+  due_key, forget_key = prefix .. 'due', prefix .. 'forget'
+end)
 
 local count_fields = {'queued', 'scheduled', 'running', 'retrying', 'completed', 'dead',
                       'cancelled'}
@@ -119,8 +124,6 @@ function queues.open(queue)
   queues.change(queue)
   return queue
 end
-
-local due_key, forget_key = prefix .. 'due', prefix .. 'forget'
 
 -- One of its jobs is due at that time, or forgotten.
 function queues.due_at(queue, time)
@@ -255,6 +258,10 @@ function queues.all_minutes(queue)
     out[tonumber(kept[i])] = counts
   end
   return out
+end
+
+function queues.settle_lanes()
+  for _, queue in ipairs(met_queues) do ready.settle(queue) end
 end
 
 function queues.tidy()

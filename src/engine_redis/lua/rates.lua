@@ -4,7 +4,9 @@
 --   rate_limit:{project}/{name}:{group}   list: the same for a group
 --   rate_limit:{project}/{name}:groups    sorted set: groups by their last start
 
-local windows = {}  -- key -> how many starts it holds, and the first of them
+local windows  -- key -> how many starts it holds, and the first of them
+
+at_each_call(function() windows = {} end)
 
 local function rate_key(queue, group)
   local key = prefix .. 'rate_limit:' .. queue.project .. '/' .. queue.name
@@ -26,7 +28,6 @@ end
 
 -- When a further start is allowed; nil: now.
 local function next_start(key, bound)
-  if bound.limit == 0 then return nil end
   local window = window_of(key)
   if window.count < bound.limit then return nil end
   local time = window.first + bound.per
@@ -47,10 +48,14 @@ local function record(key, bound)
   if not manual_clock then redis_call('PEXPIRE', key, floor(bound.per / 1000) + 60000) end
 end
 
-function rates.queue_opens(queue) return next_start(rate_key(queue), queue.settings.rate) end
+function rates.queue_opens(queue)
+  local bound = queue.settings.rate
+  if bound.limit > 0 then return next_start(rate_key(queue), bound) end
+end
 
 function rates.group_opens(queue, group)
-  return next_start(group_key(queue, group), queue.settings.group_rate)
+  local bound = queue.settings.group_rate
+  if bound.limit > 0 then return next_start(group_key(queue, group), bound) end
 end
 
 function rates.note_start(queue, group)

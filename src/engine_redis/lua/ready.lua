@@ -20,6 +20,7 @@
 
 local in_lane, is_ahead, is_parked = 0, 1, 2
 local stale_min = 1000   -- so many elements that mean nothing are let be
+local read_ahead_first, read_ahead_most = 8, 64  -- elements read at once, more each time
 local rewritten = 500    -- elements rewritten in one call
 ready.looked_at = 2000   -- jobs of groups at their bound that one lease passes over
 
@@ -42,7 +43,7 @@ local function lane_key(queue, priority) return queue.key .. ':' .. priority end
 
 local function element_of(job)
   if job.available == job.id + 1 then return job.name end
-  return format('%016.0f:%016.0f', job.id, job.available)
+  return format('%016d:%016d', job.id, job.available)
 end
 
 -- Where a job in no lane stands: sorts by priority, then by when it became available.
@@ -164,14 +165,14 @@ end
 -- Reads a lane from its head on; nothing is taken out before `finish`.
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
-  return {queue = queue, priority = priority, lanes = lanes, at = at,
-          front = lanes[at + 1], all = lanes[at] + lanes[at + 1], elements = {}, taken = 0,
-          kept = {}}
+  return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
+          elements = {}, stamps = {}, taken = 0, kept = {}, ahead = read_ahead_first}
 end
 
 local function read_on(lane, wanted)
   local count = #lane.elements
-  if count >= lane.all then return false end
+  -- It may have grown since it was opened.
+  if count >= lane.lanes[lane.at] + lane.lanes[lane.at + 1] then return false end
   local key, first = lane_key(lane.queue, lane.priority), count - lane.front
   if count < lane.front then
     key, first = key .. ':front', count
@@ -186,17 +187,18 @@ local function read_on(lane, wanted)
       id, stamp = string.match(element, '^(%d+):(%d+)$')
       id, stamp = tonumber(id), tonumber(stamp)
     end
-    lane.elements[#lane.elements + 1] = {id = id, stamp = stamp}
+    local at = count + #ids + 1
+    lane.elements[at], lane.stamps[at] = id, stamp
     ids[#ids + 1] = id
   end
   jobs.prefetch(lane.queue.tag, ids)
-  return #lane.elements > count
+  return #ids > 0
 end
 
 -- The job an element stands for, unless it means nothing any more.
-local function job_at(lane, element)
-  local job = jobs.find(lane.queue.tag, element.id)
-  if job and job.status == queued and job.available == element.stamp and
+local function job_at(lane, at)
+  local job = jobs.find(lane.queue.tag, lane.elements[at])
+  if job and job.status == queued and job.available == lane.stamps[at] and
       job.place == in_lane and job.priority == lane.priority then
     return job
   end
@@ -205,11 +207,12 @@ end
 -- The first job of the lane that has not been taken or kept; nil when there is none.
 local function head_of(lane, wanted)
   while true do
-    local element = lane.elements[lane.taken + 1]
-    if not element then
-      if not read_on(lane, max(wanted, 8)) then return nil end
+    local at = lane.taken + 1
+    if not lane.elements[at] then
+      if not read_on(lane, max(wanted, lane.ahead)) then return nil end
+      lane.ahead = min(2 * lane.ahead, read_ahead_most)
     else
-      local job = job_at(lane, element)
+      local job = job_at(lane, at)
       if job then return job end
       lane.taken = lane.taken + 1
       lane.lanes[lane.at + 2] = lane.lanes[lane.at + 2] - 1
@@ -240,12 +243,18 @@ local function finish(lane)
   lanes[at + 1] = lanes[at + 1] + kept
 end
 
--- What may be handed out next, over all lanes and what stands ahead of them.
+-- What may be handed out next, over all lanes and what stands ahead of them. The lanes stay open
+-- until the call ends or somebody reads them otherwise, so that many leases read them once.
 local cursor = {}
 cursor.__index = cursor
 
 function ready.open(queue)
-  local self = setmetatable({queue = queue, lanes = {}, priority = 9, passed = 0}, cursor)
+  local self = queue.cursor
+  if not self then
+    self = setmetatable({queue = queue, lanes = {}}, cursor)
+    queue.cursor = self
+  end
+  self.priority, self.passed = 9, 0
   if queue.aside > 0 then
     local opens = aside_key(queue, 'opens')
     for _, group in ipairs(redis_call('ZRANGEBYSCORE', opens, '-inf', now)) do
@@ -256,14 +265,24 @@ function ready.open(queue)
   return self
 end
 
+-- Takes out of the lanes what was taken from them.
+function ready.settle(queue)
+  local self = queue.cursor
+  if not self then return end
+  for _, lane in pairs(self.lanes) do finish(lane) end
+  self.lanes = {}
+end
+
 local function lane_head(self, wanted)
-  local counts = lanes_of(self.queue)
+  local counts, lanes = lanes_of(self.queue), self.lanes
   while self.priority >= 0 do
-    local at = 3 * self.priority + 1
-    local lane = self.lanes[self.priority]
-    if not lane and counts[at] + counts[at + 1] > counts[at + 2] then
-      lane = open_lane(self.queue, self.priority)
-      self.lanes[self.priority] = lane
+    local lane = lanes[self.priority]
+    if not lane then
+      local at = 3 * self.priority + 1
+      if counts[at] + counts[at + 1] > counts[at + 2] then
+        lane = open_lane(self.queue, self.priority)
+        lanes[self.priority] = lane
+      end
     end
     local job = lane and head_of(lane, wanted)
     if job then return job, lane end
@@ -300,13 +319,17 @@ function cursor:park(job, opens)
   if opens then redis_call('ZADD', aside_key(self.queue, 'opens'), opens, job.group) end
 end
 
+-- What kept its place is the head again for whoever comes next.
 function cursor:close()
-  for _, lane in pairs(self.lanes) do finish(lane) end
+  for _, lane in pairs(self.lanes) do
+    if #lane.kept > 0 then return ready.settle(self.queue) end
+  end
 end
 
 -- Rewrites a little of each lane that is full of elements that mean nothing.
 function ready.tidy(queue)
   if not queue.lanes then return end
+  ready.settle(queue)
   local lanes = queue.lanes
   for priority = 0, 9 do
     local at = 3 * priority + 1
@@ -320,11 +343,11 @@ function ready.tidy(queue)
     elseif lanes[at] > 0 and stale > stale_min and stale > all / 2 then
       local front = lanes[at + 1]
       local lane = open_lane(queue, priority)
-      lane.front, lane.all = 0, lanes[at]
+      lane.front = 0
       local kept = {}
-      read_on(lane, rewritten)
-      for _, element in ipairs(lane.elements) do
-        local job = job_at(lane, element)
+      read_on(lane, min(rewritten, lanes[at]))
+      for i = 1, #lane.elements do
+        local job = job_at(lane, i)
         if job then kept[#kept + 1] = element_of(job) end
       end
       local read = #lane.elements
@@ -344,6 +367,7 @@ end
 
 -- The time since which the one that has waited longest is available.
 function ready.oldest(queue)
+  ready.settle(queue)
   local oldest
   for priority = 0, 9 do
     local lanes, at = lanes_of(queue), 3 * priority + 1
@@ -353,7 +377,7 @@ function ready.oldest(queue)
       local index = 1
       while not job do
         if not lane.elements[index] and not read_on(lane, 8) then break end
-        job = job_at(lane, lane.elements[index])
+        job = job_at(lane, index)
         index = index + 1
       end
       if job and (not oldest or job.run_at < oldest) then oldest = job.run_at end

@@ -4,8 +4,13 @@
 --   crons:names  sorted set: project, name; all with score 0, so in their order
 --   crons:due    sorted set: project, name by the next slot; none of a paused one
 
-local crons_key = prefix .. 'crons'
-crons.names_key, crons.slots_key = prefix .. 'crons:names', prefix .. 'crons:due'
+local crons_key
+
+at_each_call(function()
+  crons_key = prefix .. 'crons'
+  crons.names_key, crons.slots_key = prefix .. 'crons:names', prefix .. 'crons:due'
+end)
+
 local entry_names = {'next_time', 'last_fired', 'last_tag', 'last_id', 'fired', 'skipped',
                      'version', 'paused', 'overlap', 'project', 'queue', 'tag', 'job', 'rest'}
 local allow, skip, replace_waiting = 0, 1, 2
