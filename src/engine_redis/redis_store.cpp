@@ -125,7 +125,7 @@ redis::connection_options store_impl::connection_options() {
 
 result<void> store_impl::connect() {
   const std::string root = "{" + with_.prefix + "}:";
-  const std::string script = script_text();
+  const std::string script = script_text(with_.cache_bytes_max);
   link_ = std::make_unique<redis::connection>(context_.get_executor(), connection_options());
   std::promise<result<opened_server>> prepared;
   asio::co_spawn(context_, prepare(*link_, with_, script),
@@ -145,6 +145,7 @@ result<void> store_impl::connect() {
                              .script_sha = server->script_sha,
                              .run_id = server->facts.run_id,
                              .defaults = defaults_of(with_.defaults),
+                             .cache_bytes_max = with_.cache_bytes_max,
                              .clock = with_.clock,
                              .strongest = traits_.strongest,
                              .request_timeout = with_.request_timeout});

@@ -1,7 +1,9 @@
 #include "script.hpp"
 
+#include "lua_cache_read.hpp"
 #include "lua_parts.hpp"
 
+#include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/fingerprint.hpp>
 #include <millrace/engine/job.hpp>
 #include <millrace/engine/limits.hpp>
@@ -19,7 +21,7 @@ long long micros(duration span) { return span.count(); }
 
 }  // namespace
 
-std::string script_text() {
+std::string script_text(std::uint64_t cache_bytes_max) {
   const engine::queue_settings normal;
   std::string text = fmt::format(
       "local limits = {{layout={}, queues={}, crons={}, depth_max={}, keep_finished={}, "
@@ -31,7 +33,19 @@ std::string script_text() {
       micros(engine::lease_default), engine::log_lines_max, engine::fingerprints_max,
       engine::listing_rows_max, engine::idempotency_keys_max, micros(engine::idempotency_kept),
       expired_text, engine::error_fingerprint(expired_text));
+  text += fmt::format(
+      "limits.cache_bytes, limits.cache_evictions, limits.cache_claims = {}, {}, {}\n"
+      "limits.cache_tag_marks, limits.cache_scan_rows, limits.claim_lease = {}, {}, {}\n",
+      cache_bytes_max, engine::cache_evictions_max, engine::cache_claims_max,
+      engine::cache_tag_marks_max, engine::cache_scan_rows_max, micros(engine::claim_lease_max));
   for (const std::string_view part : script_parts) text += part;
+  return text;
+}
+
+std::string cache_read_script() {
+  std::string text =
+      fmt::format("local limits = {{read_bytes={}}}\n", engine::cache_read_bytes_max);
+  for (const std::string_view part : cache_read_parts) text += part;
   return text;
 }
 

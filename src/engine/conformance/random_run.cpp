@@ -32,6 +32,7 @@ rc::Gen<operation::kind> any_kind(sort_of_run sort) {
                                                     {3, save_cron},
                                                     {5, fire_slot},
                                                     {1, drop_cron},
+                                                    {24, cache},
                                                     {16, advance},
                                                     {4, together},
                                                     {3, batched},
@@ -60,7 +61,8 @@ std::string find_difference(const engine_case& under_test, const random_runs& ru
   const auto property = [&under_test, &shortest, &runs] {
     const auto run = *rc::gen::container<std::vector<operation>>(any_operation(runs.sort));
     manual_clock clock;
-    model::model_store model({.clock = &clock});
+    model::model_store model(
+        {.clock = &clock, .cache_bytes_max = cache_bytes_under_test});
     const auto engine = under_test.open(clock);
     twin_run twins(model, *engine, clock);
     if (const auto what = twins.difference(run)) {

@@ -147,14 +147,18 @@ local function hint_text()
       changed_jobs[#changed_jobs + 1] = pack(job.tag, job.id)
     end
   end
-  return pack(hints.crons, count) .. concat(out) .. pack(#changed_jobs) .. concat(changed_jobs),
-         hints.crons or count > 0 or #changed_jobs > 0
+  local filled = {}
+  for i, at in ipairs(hints.cache) do filled[i] = pack(at[1], at[2]) end
+  return pack(hints.crons, count) .. concat(out) .. pack(#changed_jobs) .. concat(changed_jobs) ..
+         pack(#filled) .. concat(filled),
+         hints.crons or count > 0 or #changed_jobs > 0 or #filled > 0
 end
 
 -- Writes everything down and says what there is to say besides the answers. `number`: of the last
 -- call of this store that has happened.
 local function finish(number)
   change.trim_ended(true)
+  cache.save()
   state.save()
   jobs.save()
   queues.save()
@@ -206,6 +210,7 @@ local function run()
   local all_happened = change.let_happen()
   change.forget_old(1000)
   idempotency.forget_old()
+  cache.sweep()
   if not all_happened then return {'again', finish(number - 1)} end
 
   batch_queues = {}
