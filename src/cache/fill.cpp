@@ -128,10 +128,8 @@ awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, d
     if (over) co_return std::unexpected(was_cancelled());
     if (!claimed || claimed->state != claim_state::wait) co_return claimed;
     if (steady::now() >= deadline) co_return claimed;
-    const auto now = co_await engine::ask(store_, engine::read_clock{});
-    if (is_cancelled(co_await asio::this_coro::cancellation_state)) break;
-    if (!now) co_return std::unexpected(now.error());
-    const auto until_over = std::clamp<steady::duration>(claimed->until - *now, 1ms, safety_look);
+    const auto until_over =
+        std::clamp<steady::duration>(claimed->until - claimed->now, 1ms, safety_look);
     const auto left = std::max(deadline - steady::now(), steady::duration::zero());
     [[maybe_unused]] bool hinted = false;
     try {

@@ -62,20 +62,36 @@ void shared_cache::note(const cache_key& at, const std::optional<cache_entry>& f
   state_->used.count(at.key);
 }
 
-awaitable<result<std::optional<cache_entry>>> shared_cache::get(cache_key at, stale too) {
+awaitable<result<std::optional<shared_cache::aged_entry>>> shared_cache::get_aged(cache_key at,
+                                                                                  stale too) {
   engine::read_cache asked{.project = at.project, .keys = {at.key}, .stale = too == stale::yes};
   auto read = co_await engine::ask(store_, std::move(asked));
   if (!read) co_return std::unexpected(std::move(read.error()));
-  std::optional<cache_entry> found = std::move(read->entries.front());
+  std::optional<cache_entry>& found = read->entries.front();
   note(at, found);
-  co_return found;
+  if (!found) co_return std::nullopt;
+  const duration age = std::max(duration{0}, read->now - found->created_at);
+  co_return aged_entry{.what = std::move(*found), .age = age};
 }
 
-awaitable<result<std::optional<cache_entry>>> shared_cache::look(cache_key at) {
-  engine::read_cache asked{.project = at.project, .keys = {at.key}, .bare = true};
-  auto read = co_await engine::ask(store_, std::move(asked));
+awaitable<result<std::optional<cache_entry>>> shared_cache::get(cache_key at, stale too) {
+  auto found = co_await get_aged(std::move(at), too);
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  if (!*found) co_return std::nullopt;
+  co_return std::move((*found)->what);
+}
+
+awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_some(
+    std::string project, std::vector<std::string> keys, stale too) {
+  keys.resize(std::min(keys.size(), engine::cache_read_keys_max));
+  auto read = co_await engine::ask(
+      store_,
+      engine::read_cache{.project = project, .keys = keys, .stale = too == stale::yes});
   if (!read) co_return std::unexpected(std::move(read.error()));
-  co_return std::move(read->entries.front());
+  for (std::size_t i = 0; i < read->entries.size(); ++i) {
+    note({.project = project, .key = std::move(keys[i])}, read->entries[i]);
+  }
+  co_return std::move(read->entries);
 }
 
 awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_many(
@@ -83,17 +99,10 @@ awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_man
   std::vector<std::optional<cache_entry>> out;
   out.reserve(keys.size());
   while (out.size() < keys.size()) {
-    engine::read_cache asked{.project = project, .stale = too == stale::yes};
     const auto first = keys.begin() + static_cast<std::ptrdiff_t>(out.size());
-    const auto left = static_cast<std::size_t>(keys.end() - first);
-    const std::size_t some = std::min(left, engine::cache_read_keys_max);
-    asked.keys.assign(first, first + static_cast<std::ptrdiff_t>(some));
-    auto read = co_await engine::ask(store_, std::move(asked));
-    if (!read) co_return std::unexpected(std::move(read.error()));
-    for (std::optional<cache_entry>& each : read->entries) {
-      note({.project = project, .key = keys[out.size()]}, each);
-      out.push_back(std::move(each));
-    }
+    auto some = co_await get_some(project, std::vector<std::string>(first, keys.end()), too);
+    if (!some) co_return std::unexpected(std::move(some.error()));
+    std::ranges::move(*some, std::back_inserter(out));
   }
   co_return out;
 }

@@ -119,6 +119,7 @@ std::optional<result<engine::answer>> cache_table::read(const engine::read_cache
   std::size_t bytes = 0;
   const std::lock_guard held(mutex);
   set_now(clock_now);
+  out.now = now_;
   project* const in = find(what.project);
   for (const std::string& key : what.keys) {
     entry* there = nullptr;

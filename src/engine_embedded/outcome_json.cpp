@@ -88,7 +88,8 @@ json::object to_object(const engine::cache_stored& what) {
 json::object to_object(const engine::cache_claimed& what) {
   return {{"claimed", static_cast<int>(what.state)},
           {"lease", what.lease},
-          {"until", to_micros(what.until)}};
+          {"until", to_micros(what.until)},
+          {"now", to_micros(what.now)}};
 }
 
 json::object to_object(const engine::cache_dropped& what) {
@@ -171,6 +172,7 @@ std::optional<engine::outcome> read_cache_outcome(const json::object& from, read
     in.take("claimed", claimed.state);
     in.take("lease", claimed.lease);
     in.take("until", claimed.until);
+    in.take("now", claimed.now);
     return claimed;
   }
   if (!from.contains("dropped")) return std::nullopt;

@@ -15,7 +15,7 @@ namespace {
 
 error stale_lease() {
   return {errc::conflict, "stale_lease",
-          "The claim has ended, or what it was to fill was invalidated meanwhile.", "lease",
+          "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
           std::nullopt};
 }
 
@@ -47,7 +47,7 @@ group_writer::refused group_writer::check_claim(const cache_key& at, std::uint64
 group_writer::refused group_writer::check(const engine::put_cache& step, plan&) {
   if (engine::cache_entry_bytes(step) > with_.cache_bytes_max) {
     return error{errc::too_large, "over_cache_quota",
-                 "The entry is larger than all that the project may keep.", "value", std::nullopt};
+                 "The value makes an entry larger than all that the project may keep.", "value", std::nullopt};
   }
   if (step.expects != engine::cache_expectation::any) {
     const std::lock_guard held(cache_.mutex);
@@ -166,7 +166,7 @@ bool group_writer::load_value(cache_table::entry& of) {
 engine::outcome group_writer::apply(engine::claim_cache& step, const plan&) {
   const std::lock_guard held(cache_.mutex);
   cache_table::project& in = cache_.open(step.at.project);
-  engine::cache_claimed out{.state = engine::claim_state::wait};
+  engine::cache_claimed out{.state = engine::claim_state::wait, .now = now_};
   cache_table::entry* there = cache_.find(step.at);
   if (there != nullptr && load_value(*there)) {
     cache_.note_use(in, *there);
@@ -190,8 +190,10 @@ engine::outcome group_writer::apply(engine::claim_cache& step, const plan&) {
 
 engine::outcome group_writer::apply(engine::renew_claim& step, const plan&) {
   const std::lock_guard held(cache_.mutex);
-  engine::cache_claimed out{.state = engine::claim_state::fill, .lease = step.lease};
-  out.until = now_ + step.length;
+  engine::cache_claimed out{.state = engine::claim_state::fill,
+                            .lease = step.lease,
+                            .until = now_ + step.length,
+                            .now = now_};
   if (cache_table::claim* found = cache_.find_claim(step.at)) found->until = out.until;
   return out;
 }

@@ -15,6 +15,7 @@ engine::cache_claimed unpack_claimed(unpacker& in) {
   engine::cache_claimed out{.state = static_cast<engine::claim_state>(in.integer())};
   out.lease = static_cast<std::uint64_t>(in.integer());
   out.until = unpack_time(in);
+  out.now = unpack_time(in);
   const bool stale = in.boolean();
   if (in.nil()) return out;
   unpacker entry(in.text());

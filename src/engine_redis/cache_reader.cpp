@@ -22,6 +22,7 @@ result<engine::answer> decode(const engine::read_cache& asked, const redis::repl
   if (std::from_chars(time.data(), time.data() + time.size(), micros).ec != std::errc{}) {
     return std::unexpected(bad_answer());
   }
+  out.now = from_micros(micros);
   out.entries.reserve(answered.size() - 1);
   for (std::size_t i = 1; i < answered.size(); ++i) {
     ++at;
@@ -30,7 +31,7 @@ result<engine::answer> decode(const engine::read_cache& asked, const redis::repl
       continue;
     }
     unpacker in((*at).text());
-    out.entries.emplace_back(unpack_cache_entry(in, from_micros(micros)));
+    out.entries.emplace_back(unpack_cache_entry(in, out.now));
     if (in.failed()) return std::unexpected(bad_answer());
   }
   return out;

@@ -59,6 +59,15 @@ TEST_P(Cache, LeavesOutWhatIsTooMuchAtOnce) {
   EXPECT_EQ(found.entries.size(), fitting);
 }
 
+TEST_P(Cache, TellsTheTimeOfTheStore) {
+  run(put("k", "v"));
+  advance(7s);
+  EXPECT_EQ(ask(read_cache{.keys = {"k"}}).now, now());
+  EXPECT_EQ(run(claim_cache{.at = {.key = "k"}}).now, now());
+  advance(-5s);
+  EXPECT_EQ(ask(read_cache{.keys = {"k"}}).now, now() + 5s) << "it never goes back";
+}
+
 TEST_P(Cache, ForgetsToTheMicrosecond) {
   run(put("k", "v", 1500ms));
   advance(1500ms - 1us);

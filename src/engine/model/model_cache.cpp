@@ -16,7 +16,7 @@ namespace {
 
 error stale_lease() {
   return {errc::conflict, "stale_lease",
-          "The claim has ended, or what it was to fill was invalidated meanwhile.", "lease",
+          "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
           std::nullopt};
 }
 
@@ -120,7 +120,7 @@ cache_model::refused cache_model::check(const engine::put_cache& step, std::size
                                         timestamp now) const {
   if (engine::cache_entry_bytes(step) > bytes_max_) {
     return error{errc::too_large, "over_cache_quota",
-                 "The entry is larger than all that the project may keep.", "value", std::nullopt};
+                 "The value makes an entry larger than all that the project may keep.", "value", std::nullopt};
   }
   const record* there = find(step.at);
   const bool as_expected =
@@ -191,7 +191,7 @@ engine::outcome cache_model::apply(const engine::put_cache& step, const moment& 
 
 engine::outcome cache_model::apply(const engine::claim_cache& step, const moment& at) {
   project& in = projects_[step.at.project];
-  engine::cache_claimed out{.state = engine::claim_state::wait};
+  engine::cache_claimed out{.state = engine::claim_state::wait, .now = at.now};
   if (find(step.at) != nullptr) {
     record& there = in.entries.at(step.at.key);
     there.used = std::chrono::floor<std::chrono::minutes>(at.now);
@@ -219,7 +219,8 @@ engine::outcome cache_model::apply(const engine::renew_claim& step, const moment
   return engine::cache_claimed{.state = engine::claim_state::fill,
                                .found = std::nullopt,
                                .lease = held.lease,
-                               .until = held.until};
+                               .until = held.until,
+                               .now = at.now};
 }
 
 engine::outcome cache_model::apply(const engine::release_claim& step, const moment&) {
@@ -286,7 +287,7 @@ engine::outcome cache_model::apply(const engine::clear_cache& step, const moment
 
 result<engine::answer> cache_model::read(const engine::read_cache& what, timestamp now) {
   if (auto ok = engine::check_read(what); !ok) return std::unexpected(ok.error());
-  engine::read_cache::found out;
+  engine::read_cache::found out{.entries = {}, .now = now};
   std::size_t bytes = 0;
   for (const std::string& key : what.keys) {
     const cache_key at{.project = what.project, .key = key};

@@ -43,7 +43,7 @@ steps[20] = {
 }
 
 local function claimed(how, lease, till, entry)
-  return pack('kc', how, lease, till, entry and entry.expires <= now or false,
+  return pack('kc', how, lease, till, now, entry and entry.expires <= now or false,
               entry and entry.text or nil)
 end
 

@@ -103,12 +103,20 @@ public:
   enum class stale : bool { no, yes };
   [[nodiscard]] awaitable<result<std::optional<engine::cache_entry>>> get(
       engine::cache_key at, stale too = stale::no);
+  struct aged_entry {
+    engine::cache_entry what;
+    duration age{0};
+  };
+  /// The same, with how old it is on the store's clock.
+  [[nodiscard]] awaitable<result<std::optional<aged_entry>>> get_aged(engine::cache_key at,
+                                                                      stale too = stale::no);
+  /// As many as one read gives, the first of them in any case.
+  [[nodiscard]] awaitable<result<std::vector<std::optional<engine::cache_entry>>>> get_some(
+      std::string project, std::vector<std::string> keys, stale too = stale::no);
   /// One a key, in order. Cost: a round trip for every `cache_read_keys_max` keys, and for every
   /// `cache_read_bytes_max` of values.
   [[nodiscard]] awaitable<result<std::vector<std::optional<engine::cache_entry>>>> get_many(
       std::string project, std::vector<std::string> keys, stale too = stale::no);
-  /// Whether there is a fresh entry, and what is known of it but its value.
-  [[nodiscard]] awaitable<result<std::optional<engine::cache_entry>>> look(engine::cache_key at);
 
   /// A `ttl` of zero is the default. Errors: precondition_failed (version_mismatch), conflict
   /// (stale_lease), too_large, invalid_argument.

@@ -142,6 +142,8 @@ struct cache_claimed {
   /// Of a fill.
   std::uint64_t lease{0};
   timestamp until{};
+  /// On the store's clock: how long that still is.
+  timestamp now{};
 };
 
 /// Gives a claim back unfilled; whoever waits may claim it. Refused: stale_lease.
@@ -191,6 +193,8 @@ struct cache_dropped {
 struct read_cache {
   struct found {
     std::vector<std::optional<cache_entry>> entries;
+    /// On the store's clock: how old what was found is.
+    timestamp now{};
   };
   using answer = found;
   std::string project{"default"};
