@@ -1,7 +1,6 @@
-#include <millrace/cache/shared_cache.hpp>
-
 #include "cache_state.hpp"
 
+#include <millrace/cache/shared_cache.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/checks.hpp>
 
@@ -62,7 +61,8 @@ filled to_filled(cache_entry entry) {
   return out;
 }
 
-/// A claim that its owner may not be able to give back itself: a cancelled coroutine awaits nothing.
+/// A claim that its owner may not be able to give back itself: a cancelled coroutine awaits
+/// nothing.
 class held_claim final {
 public:
   held_claim(engine::store& store, const cache_key& at, std::uint64_t lease)
@@ -116,11 +116,10 @@ awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, d
     co_return invalid("wait", fmt::format("wait must be 0 to {} s.", claim_wait_max.count()));
   }
   const auto deadline = steady::now() + wait;
-  auto listener =
-      store_.hints().listen({engine::cache_topic(what.at.project, what.at.key)});
+  auto listener = store_.hints().listen({engine::cache_topic(what.at.project, what.at.key)});
   while (true) {
-    auto claimed = co_await engine::commit_step<cache_claimed>(store_, what,
-                                                               engine::durability::async);
+    auto claimed =
+        co_await engine::commit_step<cache_claimed>(store_, what, engine::durability::async);
     const bool over = is_cancelled(co_await asio::this_coro::cancellation_state);
     if (over && claimed && claimed->state == claim_state::fill) {
       give_back(store_, what.at, claimed->lease);
@@ -206,12 +205,12 @@ awaitable<result<std::optional<loaded_value>>> shared_cache::run_loader(const ca
     co_await call_loader(load, &loaded);
   } else {
     const auto strand = asio::make_strand(co_await asio::this_coro::executor);
-    auto ended = co_await asio::experimental::make_parallel_group(
-                     asio::co_spawn(strand, call_loader(load, &loaded), asio::deferred),
-                     asio::co_spawn(strand, keep_renewing(&store_, at, lease), asio::deferred))
-                     .async_wait(
-                         asio::experimental::wait_for_one(asio::cancellation_type::terminal),
-                         asio::use_awaitable);
+    auto ended =
+        co_await asio::experimental::make_parallel_group(
+            asio::co_spawn(strand, call_loader(load, &loaded), asio::deferred),
+            asio::co_spawn(strand, keep_renewing(&store_, at, lease), asio::deferred))
+            .async_wait(asio::experimental::wait_for_one(asio::cancellation_type::terminal),
+                        asio::use_awaitable);
     const auto& [order, load_failed, renewing_failed] = ended;
     if (load_failed) std::rethrow_exception(load_failed);
   }

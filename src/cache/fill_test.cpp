@@ -25,7 +25,8 @@ using engine::cache_key;
 
 /// A loader that ends when it is let, and counts how often it was called.
 struct controlled_loader {
-  explicit controlled_loader(asio::io_context& on) : gate(on, asio::steady_timer::time_point::max()) {}
+  explicit controlled_loader(asio::io_context& on)
+      : gate(on, asio::steady_timer::time_point::max()) {}
 
   static awaitable<result<std::optional<loaded_value>>> call(controlled_loader* self) {
     ++self->calls;

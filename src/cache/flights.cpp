@@ -15,8 +15,7 @@ flights::boarded flights::board(const engine::cache_key& at) {
   return out;
 }
 
-void flights::end(const engine::cache_key& at, flight& what,
-                  std::optional<result<filled>> landed) {
+void flights::end(const engine::cache_key& at, flight& what, std::optional<result<filled>> landed) {
   {
     const std::lock_guard held(mutex_);
     in_the_air_.erase(at);

@@ -36,8 +36,7 @@ awaitable<std::vector<result<Outcome>>> commit_steps(engine::store& store,
     one.level = cache_level;
     one.steps.emplace_back(std::move(each));
   }
-  std::vector<engine::commit_result> done =
-      co_await engine::commit_each(store, std::move(batch));
+  std::vector<engine::commit_result> done = co_await engine::commit_each(store, std::move(batch));
   std::vector<result<Outcome>> out;
   out.reserve(done.size());
   for (engine::commit_result& each : done) {
@@ -85,8 +84,7 @@ awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_som
     std::string project, std::vector<std::string> keys, stale too) {
   keys.resize(std::min(keys.size(), engine::cache_read_keys_max));
   auto read = co_await engine::ask(
-      store_,
-      engine::read_cache{.project = project, .keys = keys, .stale = too == stale::yes});
+      store_, engine::read_cache{.project = project, .keys = keys, .stale = too == stale::yes});
   if (!read) co_return std::unexpected(std::move(read.error()));
   for (std::size_t i = 0; i < read->entries.size(); ++i) {
     note({.project = project, .key = std::move(keys[i])}, read->entries[i]);
@@ -160,8 +158,8 @@ awaitable<std::vector<result<std::uint64_t>>> shared_cache::remove_each(
 }
 
 awaitable<result<std::uint64_t>> shared_cache::remove(engine::delete_cache what) {
-  auto done = co_await engine::commit_step<engine::cache_dropped>(store_, std::move(what),
-                                                                  cache_level);
+  auto done =
+      co_await engine::commit_step<engine::cache_dropped>(store_, std::move(what), cache_level);
   if (!done) co_return std::unexpected(std::move(done.error()));
   co_return done->count;
 }

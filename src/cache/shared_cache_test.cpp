@@ -1,5 +1,6 @@
-#include <millrace/base/testing.hpp>
 #include <millrace/cache/shared_cache.hpp>
+
+#include <millrace/base/testing.hpp>
 #include <millrace/engine_model/model_store.hpp>
 
 #include <gtest/gtest.h>

@@ -24,11 +24,13 @@ void top_keys::thin_out() {
   const auto nth = counts.begin() + static_cast<std::ptrdiff_t>(kept_);
   std::ranges::nth_element(counts, nth, std::greater<>());
   const std::uint64_t taken = *nth;
-  std::erase_if(counts_, [taken](auto& each) {
-    if (each.second <= taken) return true;
-    each.second -= taken;
-    return false;
-  });
+  for (auto at = counts_.begin(); at != counts_.end();) {
+    if (at->second <= taken) {
+      at = counts_.erase(at);
+    } else {
+      (at++)->second -= taken;
+    }
+  }
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> top_keys::top(std::size_t most) const {

@@ -104,8 +104,8 @@ body = 1048576
 }
 
 TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
-  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},      {"RETRY_BACKOFF_BASE_SECONDS", "5"},
-                      {"DLQ_RETENTION_DAYS", "2"},      {"SERVER_ID", "left"},
+  world_.variables = {{"MAX_RETRY_ATTEMPTS", "3"},    {"RETRY_BACKOFF_BASE_SECONDS", "5"},
+                      {"DLQ_RETENTION_DAYS", "2"},    {"SERVER_ID", "left"},
                       {"REDIS_URL", "redis://there"}, {"CACHE_DEFAULT_TTL", "300"}};
   const auto loaded = load("");
   ASSERT_TRUE(loaded) << loaded.error().detail;
@@ -118,9 +118,9 @@ TEST_F(LoadSettings, AcceptsTheNamesOfOtherBackends) {
 
 TEST_F(LoadSettings, KeepsEverythingInItsDirectoryUnlessRedisIsNamed) {
   EXPECT_EQ(load("")->engine.redis.url, "");
-  const auto loaded =
-      load("[redis]\nurl = 'rediss://cache:7000/2'\nprefix = 'shop'\nca_file = 'ca.pem'\n"
-           "durability = 'async'\nrequest_timeout = '500ms'\n");
+  const auto loaded = load(
+      "[redis]\nurl = 'rediss://cache:7000/2'\nprefix = 'shop'\nca_file = 'ca.pem'\n"
+      "durability = 'async'\nrequest_timeout = '500ms'\n");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   const redis_settings& redis = loaded->engine.redis;
   EXPECT_EQ(redis.url, "rediss://cache:7000/2");
@@ -271,6 +271,23 @@ TEST_F(LoadSettings, TakesTheEdgesOfEverySettingOfAQueue) {
     }
   }
   EXPECT_EQ(load("[jobs]\nkeep_dead = 0\ndepth_max = 0\n")->engine.defaults.depth_max, 0U);
+}
+
+TEST_F(LoadSettings, PutsTheCachesOwnLifeBeforeThatOfRedis) {
+  EXPECT_FALSE(load("")->cache_ttl);
+  world_.variables["REDIS_TTL"] = "600";
+  EXPECT_EQ(load("")->cache_ttl, 600s);
+  EXPECT_TRUE(load("")->warnings.empty());
+  world_.variables["CACHE_DEFAULT_TTL"] = "300";
+  const auto both = load("");
+  EXPECT_EQ(both->cache_ttl, 300s);
+  ASSERT_EQ(both->warnings.size(), 1U);
+  EXPECT_NE(both->warnings[0].find("REDIS_TTL"), std::string::npos);
+  world_.variables["MILLRACE_CACHE_DEFAULT_TTL"] = "5m";
+  EXPECT_EQ(load("[cache]\ndefault_ttl = 7\nbytes = '2MiB'\n")->cache_ttl, 5min);
+  EXPECT_EQ(load("[cache]\nbytes = '2MiB'\n")->engine.cache_bytes_max, 2U << 20U);
+  world_.variables["CACHE_DEFAULT_TTL"] = "0";
+  EXPECT_EQ(load("").error().field, "CACHE_DEFAULT_TTL");
 }
 
 TEST_F(LoadSettings, ChecksQueues) {

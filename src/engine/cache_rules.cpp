@@ -88,8 +88,8 @@ std::string glob_prefix(std::string_view pattern) {
 }
 
 std::uint64_t cache_entry_bytes(const put_cache& step) {
-  std::uint64_t bytes = cache_entry_overhead + step.at.key.size() + step.value.size() +
-                        step.content_type.size();
+  std::uint64_t bytes =
+      cache_entry_overhead + step.at.key.size() + step.value.size() + step.content_type.size();
   for (const std::string& tag : step.tags) bytes += tag.size();
   return bytes;
 }

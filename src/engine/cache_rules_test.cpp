@@ -18,16 +18,30 @@ struct glob_case {
 };
 
 TEST(Glob, FitsAsInRedis) {
-  constexpr glob_case cases[] = {
-      {"*", "", true},          {"*", "anything", true},      {"a*c", "abbbc", true},
-      {"a*c", "abbb", false},   {"a?c", "abc", true},         {"a?c", "ac", false},
-      {"h[ae]llo", "hallo", true}, {"h[ae]llo", "hillo", false}, {"h[^e]llo", "hallo", true},
-      {"h[^e]llo", "hello", false}, {"h[a-c]llo", "hbllo", true}, {"h[c-a]llo", "hbllo", true},
-      {R"(a\*b)", "a*b", true}, {R"(a\*b)", "axb", false},    {R"(a[\]]b)", "a]b", true},
-      {"vector:7:*", "vector:7:abc", true}, {"vector:7:*", "vector:77:abc", false},
-      {"*a*b*c", "xxaxxbxxc", true}, {"*a*b*c", "xxaxxcxxb", false}, {"a", "", false},
-      {"", "", true},           {"", "a", false},             {"a[b", "ab", true},
-      {"**", "x", true}};
+  constexpr glob_case cases[] = {{"*", "", true},
+                                 {"*", "anything", true},
+                                 {"a*c", "abbbc", true},
+                                 {"a*c", "abbb", false},
+                                 {"a?c", "abc", true},
+                                 {"a?c", "ac", false},
+                                 {"h[ae]llo", "hallo", true},
+                                 {"h[ae]llo", "hillo", false},
+                                 {"h[^e]llo", "hallo", true},
+                                 {"h[^e]llo", "hello", false},
+                                 {"h[a-c]llo", "hbllo", true},
+                                 {"h[c-a]llo", "hbllo", true},
+                                 {R"(a\*b)", "a*b", true},
+                                 {R"(a\*b)", "axb", false},
+                                 {R"(a[\]]b)", "a]b", true},
+                                 {"vector:7:*", "vector:7:abc", true},
+                                 {"vector:7:*", "vector:77:abc", false},
+                                 {"*a*b*c", "xxaxxbxxc", true},
+                                 {"*a*b*c", "xxaxxcxxb", false},
+                                 {"a", "", false},
+                                 {"", "", true},
+                                 {"", "a", false},
+                                 {"a[b", "ab", true},
+                                 {"**", "x", true}};
   for (const glob_case& each : cases) {
     EXPECT_EQ(matches_glob(each.pattern, each.text), each.fits)
         << each.pattern << " and " << each.text;

@@ -133,7 +133,17 @@ result<void> check_idempotency(const idempotency_key& key) {
 
 // The record a step addresses. Views into the transaction.
 struct target {
-  enum class kind : std::uint8_t { none, job, unique_key, settings, cron, lease, purge, cache, tag };
+  enum class kind : std::uint8_t {
+    none,
+    job,
+    unique_key,
+    settings,
+    cron,
+    lease,
+    purge,
+    cache,
+    tag
+  };
   kind what{kind::none};
   std::uint64_t stamp{0};
   std::string_view project{};

@@ -32,7 +32,7 @@ std::uint64_t this_boot() {
   std::string id;
   if (!std::getline(file, id) || id.empty()) return 0;
   constexpr std::uint64_t positive = ~(std::uint64_t{1} << 63U);
-  return std::max<std::uint64_t>(1, std::hash<std::string>{}(id) & positive);
+  return std::max<std::uint64_t>(1, std::hash<std::string>{}(id)&positive);
 }
 
 }  // namespace

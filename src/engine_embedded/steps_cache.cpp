@@ -47,7 +47,8 @@ group_writer::refused group_writer::check_claim(const cache_key& at, std::uint64
 group_writer::refused group_writer::check(const engine::put_cache& step, plan&) {
   if (engine::cache_entry_bytes(step) > with_.cache_bytes_max) {
     return error{errc::too_large, "over_cache_quota",
-                 "The value makes an entry larger than all that the project may keep.", "value", std::nullopt};
+                 "The value makes an entry larger than all that the project may keep.", "value",
+                 std::nullopt};
   }
   if (step.expects != engine::cache_expectation::any) {
     const std::lock_guard held(cache_.mutex);

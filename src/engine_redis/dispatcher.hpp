@@ -101,7 +101,9 @@ private:
   void arm_timer();
   void say_goodbye();
   [[nodiscard]] std::size_t sent() const;
-  [[nodiscard]] bool busy() const { return !outstanding_.empty() || !waiting_.empty() || cache_.busy(); }
+  [[nodiscard]] bool busy() const {
+    return !outstanding_.empty() || !waiting_.empty() || cache_.busy();
+  }
 
   redis::connection& link_;
   engine::wakeups& hints_;

@@ -250,9 +250,9 @@ result<void> check_query(const engine::query& what) {
     if constexpr (std::is_same_v<type, engine::list_jobs>) {
       return !query.cursor.empty() && !parse_place(query.cursor);
     } else if constexpr (std::is_same_v<type, engine::list_cache>) {
-      return !query.cursor.empty() && (query.cursor.front() != '@' || query.cursor.size() > 21 ||
-                                       query.cursor.find_first_not_of("0123456789", 1) !=
-                                           std::string::npos);
+      return !query.cursor.empty() &&
+             (query.cursor.front() != '@' || query.cursor.size() > 21 ||
+              query.cursor.find_first_not_of("0123456789", 1) != std::string::npos);
     } else if constexpr (requires { query.cursor; }) {
       return !query.cursor.empty() && query.cursor.front() != '@';
     } else {

@@ -27,8 +27,7 @@ void append_base64(std::string& out, std::string_view bytes) {
 }
 
 result<std::string> decode_base64(std::string_view text, std::string_view field) {
-  const std::size_t padding =
-      text.ends_with("==") ? 2U : text.ends_with('=') ? 1U : 0U;
+  const std::size_t padding = text.ends_with("==") ? 2U : text.ends_with('=') ? 1U : 0U;
   const std::string_view digits = text.substr(0, text.size() - padding);
   if (text.size() % 4 != 0 || !std::ranges::all_of(digits, is_base64)) {
     return invalid(std::string{field}, fmt::format("{} must be base64 with its padding.", field));

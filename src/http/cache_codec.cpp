@@ -31,8 +31,8 @@ result<std::vector<std::string>> read_texts(const json::value& from, std::size_t
                                             const field_path& field) {
   const json::array* items = from.if_array();
   if (items == nullptr || items->size() > most) {
-    return invalid(field.text(), fmt::format("{} must be an array of at most {} strings.",
-                                             field.text(), most));
+    return invalid(field.text(),
+                   fmt::format("{} must be an array of at most {} strings.", field.text(), most));
   }
   std::vector<std::string> out;
   out.reserve(items->size());
@@ -260,6 +260,35 @@ double hit_rate(const cache::cache_numbers& of) noexcept {
   const auto found = static_cast<double>(of.hits + of.stale);
   const double all = found + static_cast<double>(of.misses);
   return all > 0 ? found / all : 0;
+}
+
+void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
+                          const cache::cache_numbers& of_process) {
+  struct metric {
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+    std::uint64_t value;
+  };
+  const std::array metrics{
+      metric{"entries", "gauge", "Entries in the cache.", of_store.entries},
+      metric{"bytes", "gauge", "What they count against the quota.", of_store.bytes},
+      metric{"bytes_max", "gauge", "The quota.", of_store.bytes_max},
+      metric{"claims", "gauge", "Keys that are being filled.", of_store.claims},
+      metric{"evictions_total", "counter", "Entries that had to go to make room.",
+             of_store.evicted},
+      metric{"expired_total", "counter", "Entries whose time was over.", of_store.expired},
+      metric{"hits_total", "counter", "Reads that found a fresh value.", of_process.hits},
+      metric{"stale_total", "counter", "Reads that found a stale value.", of_process.stale},
+      metric{"misses_total", "counter", "Reads that found nothing.", of_process.misses},
+      metric{"puts_total", "counter", "Values that were put.", of_process.puts},
+  };
+  for (const metric& each : metrics) {
+    fmt::format_to(std::back_inserter(out),
+                   "# HELP millrace_cache_{0} {1}\n# TYPE millrace_cache_{0} {2}\n"
+                   "millrace_cache_{0} {3}\n",
+                   each.name, each.help, each.type, each.value);
+  }
 }
 
 void append_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,

@@ -151,9 +151,9 @@ awaitable<response> get_cached(service& with, request& what) {
   engine::cache_entry& entry = (*found)->what;
   response out{.content_type = {}};
   const auto age = std::chrono::duration_cast<std::chrono::seconds>((*found)->age).count();
-  out.headers = fmt::format("ETag: \"{}\"\r\nAge: {}\r\nExpires: {}\r\nX-Cache: {}\r\n",
-                            entry.version, age, http_date(entry.expires_at),
-                            entry.stale ? "stale" : "hit");
+  out.headers =
+      fmt::format("ETag: \"{}\"\r\nAge: {}\r\nExpires: {}\r\nX-Cache: {}\r\n", entry.version, age,
+                  http_date(entry.expires_at), entry.stale ? "stale" : "hit");
   if (what.has(header::if_none_match) &&
       names_version(what[header::if_none_match], entry.version)) {
     out.status = 304;

@@ -151,8 +151,9 @@ awaitable<response> invalidate_cached(service& with, request& what) {
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
   if (pattern.has_value() != tags.empty()) {
-    co_return problem(invalid("pattern", "pattern or tag has to be given, and not both; "
-                                         "DELETE /admin/cache/clear clears everything.")
+    co_return problem(invalid("pattern",
+                              "pattern or tag has to be given, and not both; "
+                              "DELETE /admin/cache/clear clears everything.")
                           .error());
   }
   if (pattern) co_return answer_count(co_await with.cache.remove_matching(with.project, *pattern));
@@ -176,11 +177,11 @@ awaitable<response> list_cached(service& with, request& what) {
     const auto fine = engine::check_cache_pattern(*pattern);
     if (!fine) co_return problem(fine.error());
   }
-  const auto found = co_await engine::ask(
-      with.store, engine::list_cache{.project = with.project,
-                                     .pattern = pattern.value_or(""),
-                                     .limit = page.limit,
-                                     .cursor = page.cursor});
+  const auto found =
+      co_await engine::ask(with.store, engine::list_cache{.project = with.project,
+                                                          .pattern = pattern.value_or(""),
+                                                          .limit = page.limit,
+                                                          .cursor = page.cursor});
   if (!found) co_return problem(found.error());
   std::string body = R"({"keys":[)";
   for (const auto& row : found->items) {
@@ -217,10 +218,10 @@ awaitable<response> show_cache_health(service& with, request& what) {
   const auto of_store =
       co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
   const cache::cache_numbers numbers = with.cache.numbers();
-  std::string body = fmt::format(
-      R"({{"status":"{}","engine":"{}","hit_rate":{:.4f},"hits":{},"misses":{})",
-      of_store ? "ok" : "failing", with.store.traits().engine, hit_rate(numbers),
-      numbers.hits + numbers.stale, numbers.misses);
+  std::string body =
+      fmt::format(R"({{"status":"{}","engine":"{}","hit_rate":{:.4f},"hits":{},"misses":{})",
+                  of_store ? "ok" : "failing", with.store.traits().engine, hit_rate(numbers),
+                  numbers.hits + numbers.stale, numbers.misses);
   if (of_store) {
     fmt::format_to(std::back_inserter(body), R"(,"entries":{},"bytes":{},"bytes_max":{})",
                    of_store->entries, of_store->bytes, of_store->bytes_max);

@@ -28,7 +28,8 @@ reply put(const test_server& server, const std::string& path, const std::string&
 TEST(CacheRoutes, GiveBackAnyBytesWithTheirType) {
   const test_server server;
   const std::string bytes("\0\xff\r\n\r\nbytes", 11);
-  const reply done = put(server, "/v1/cache/image%3A7?ttl=60", bytes, "Content-Type: image/png\r\n");
+  const reply done =
+      put(server, "/v1/cache/image%3A7?ttl=60", bytes, "Content-Type: image/png\r\n");
   EXPECT_EQ(done.status, 200U) << done.body;
   EXPECT_EQ(done.text("key"), "image:7");
   const reply found = server.ask("GET /v1/cache/image:7");
@@ -98,8 +99,9 @@ TEST(CacheRoutes, CompareVersionsBeforeTheyPut) {
   EXPECT_EQ(wrong.text("field"), "If-Match");
   const reply cut = server.ask("DELETE /v1/cache/k", "", "If-Match: " + first + "\r\n");
   EXPECT_EQ(cut.status, 412U);
-  EXPECT_EQ(server.ask("DELETE /v1/cache/k", "",
-                       "If-Match: " + second.header("etag") + "\r\n").text("deleted"), "1");
+  EXPECT_EQ(server.ask("DELETE /v1/cache/k", "", "If-Match: " + second.header("etag") + "\r\n")
+                .text("deleted"),
+            "1");
 }
 
 TEST(CacheRoutes, SayThatWhatTheClientHasIsCurrent) {
@@ -144,9 +146,7 @@ TEST(CacheRoutes, LetOneFillAndTheOthersWait) {
   const std::string lease = first.text("lease");
   EXPECT_EQ(server.ask("POST /v1/cache/user:7:claim", "{}").text("state"), "wait");
   reply waited;
-  std::thread other([&] {
-    waited = server.ask("POST /v1/cache/user:7:claim", R"({"wait":20})");
-  });
+  std::thread other([&] { waited = server.ask("POST /v1/cache/user:7:claim", R"({"wait":20})"); });
   const reply wrong = put(server, "/v1/cache/user:7?lease=1", "{}");
   EXPECT_EQ(wrong.status, 409U);
   EXPECT_EQ(wrong.text("code"), "stale_lease");
@@ -168,10 +168,10 @@ TEST(CacheRoutes, KeepNothingThatWasInvalidatedMeanwhile) {
 
 TEST(CacheRoutes, TakeManyAtOnce) {
   const test_server server;
-  const reply set = server.ask(
-      "POST /v1/cache:mset",
-      R"({"items":[{"key":"a","value":{"x": 1.0}},{"key":"b","value_base64":"AP8="},)"
-      R"({"key":"c","value":1,"ttl":-1},{"key":"d"},{"key":"e","value_base64":"?"}]})");
+  const reply set =
+      server.ask("POST /v1/cache:mset",
+                 R"({"items":[{"key":"a","value":{"x": 1.0}},{"key":"b","value_base64":"AP8="},)"
+                 R"({"key":"c","value":1,"ttl":-1},{"key":"d"},{"key":"e","value_base64":"?"}]})");
   EXPECT_EQ(set.status, 200U) << set.body;
   const auto items = set.json().at("items").as_array();
   ASSERT_EQ(items.size(), 5U);
@@ -189,13 +189,16 @@ TEST(CacheRoutes, TakeManyAtOnce) {
 
 TEST(CacheRoutes, PutAllOrNoneWhereItIsAskedFor) {
   const test_server server;
-  const reply refused = server.ask(
-      "POST /v1/cache:mset?atomic=true",
-      R"({"items":[{"key":"a","value":1},{"key":"b","value":1,"if_version":7}]})");
+  const reply refused =
+      server.ask("POST /v1/cache:mset?atomic=true",
+                 R"({"items":[{"key":"a","value":1},{"key":"b","value":1,"if_version":7}]})");
   EXPECT_EQ(refused.status, 412U) << refused.body;
   EXPECT_EQ(server.ask("GET /v1/cache/a").status, 404U);
-  EXPECT_EQ(server.ask("POST /v1/cache:mset?atomic=true",
-                       R"({"items":[{"key":"a","value":1},{"key":"b","value":1}]})").status, 200U);
+  EXPECT_EQ(server
+                .ask("POST /v1/cache:mset?atomic=true",
+                     R"({"items":[{"key":"a","value":1},{"key":"b","value":1}]})")
+                .status,
+            200U);
 }
 
 TEST(CacheRoutes, CountForPeople) {
@@ -209,6 +212,8 @@ TEST(CacheRoutes, CountForPeople) {
   EXPECT_EQ(stats.at("misses").as_int64(), 1);
   EXPECT_DOUBLE_EQ(stats.at("hit_rate").as_double(), 0.75);
   EXPECT_EQ(stats.at("top").at(0).at("key").as_string(), "k");
+  EXPECT_NE(server.ask("GET /metrics").body.find("\nmillrace_cache_hits_total 3\n"),
+            std::string::npos);
   EXPECT_EQ(server.ask("GET /health/cache").text("status"), "ok");
   EXPECT_EQ(server.ask("DELETE /admin/cache/clear").text("deleted"), "1");
   EXPECT_EQ(server.ask("GET /v1/cache/k").status, 404U);

@@ -152,9 +152,8 @@ TEST_P(CacheClaim, WakesWhoWaits) {
     return told;
   };
   EXPECT_TRUE(told_of([this](std::uint64_t lease) { run(fill(lease)); }));
-  EXPECT_TRUE(told_of([this](std::uint64_t lease) {
-    run(release_claim{.at = at, .lease = lease});
-  }));
+  EXPECT_TRUE(
+      told_of([this](std::uint64_t lease) { run(release_claim{.at = at, .lease = lease}); }));
   EXPECT_TRUE(told_of([this](std::uint64_t) { run(delete_cache{.at = at}); }));
   EXPECT_TRUE(told_of([this](std::uint64_t) { run(delete_matching{.pattern = "*"}); }));
   EXPECT_TRUE(told_of([this](std::uint64_t) { run(clear_cache{}); }));
@@ -165,8 +164,8 @@ TEST_P(CacheClaim, IsBounded) {
   for (std::size_t i = 0; i < cache_claims_max / 1000; ++i) {
     transaction many;
     for (int j = 0; j < 1000; ++j) {
-      many.steps.push_back(claim_cache{
-          .at = {.key = std::to_string(i) + "/" + std::to_string(j)}, .lease = 10s});
+      many.steps.push_back(
+          claim_cache{.at = {.key = std::to_string(i) + "/" + std::to_string(j)}, .lease = 10s});
     }
     ASSERT_TRUE(commit(std::move(many)));
   }

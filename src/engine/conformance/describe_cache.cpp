@@ -18,10 +18,9 @@ void describer::note_cache_stamp(std::uint64_t stamp, std::vector<std::uint64_t>
 
 std::string describer::text(const cache_entry& entry) {
   return fmt::format("{} bytes {:x} of '{}' version {} tags {} created {} expires {} until {}{}",
-                     entry.value.size(), std::hash<std::string>{}(entry.value),
-                     entry.content_type, name_of(entry.version), fmt::join(entry.tags, ","),
-                     at(entry.created_at), at(entry.expires_at), at(entry.stale_until),
-                     entry.stale ? " stale" : "");
+                     entry.value.size(), std::hash<std::string>{}(entry.value), entry.content_type,
+                     name_of(entry.version), fmt::join(entry.tags, ","), at(entry.created_at),
+                     at(entry.expires_at), at(entry.stale_until), entry.stale ? " stale" : "");
 }
 
 std::string describer::text(const cache_stored& done) {

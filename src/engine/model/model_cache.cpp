@@ -120,15 +120,15 @@ cache_model::refused cache_model::check(const engine::put_cache& step, std::size
                                         timestamp now) const {
   if (engine::cache_entry_bytes(step) > bytes_max_) {
     return error{errc::too_large, "over_cache_quota",
-                 "The value makes an entry larger than all that the project may keep.", "value", std::nullopt};
+                 "The value makes an entry larger than all that the project may keep.", "value",
+                 std::nullopt};
   }
   const record* there = find(step.at);
-  const bool as_expected =
-      step.expects == cache_expectation::any ||
-      (step.expects == cache_expectation::absent && there == nullptr) ||
-      (step.expects == cache_expectation::present && there != nullptr) ||
-      (step.expects == cache_expectation::version && there != nullptr &&
-       there->what.version == step.version);
+  const bool as_expected = step.expects == cache_expectation::any ||
+                           (step.expects == cache_expectation::absent && there == nullptr) ||
+                           (step.expects == cache_expectation::present && there != nullptr) ||
+                           (step.expects == cache_expectation::version && there != nullptr &&
+                            there->what.version == step.version);
   if (!as_expected) return version_mismatch();
   if (step.lease == 0) return std::nullopt;
   if (refused why = check_lease(step.at, step.lease, now)) return why;
@@ -241,8 +241,8 @@ engine::outcome cache_model::apply(const engine::invalidate_tag& step, const mom
   project& in = projects_[step.project];
   in.marks[step.tag] = at.next_stamp();
   if (in.marks.size() > engine::cache_tag_marks_max) {
-    const auto oldest = std::ranges::min_element(
-        in.marks, {}, [](const auto& mark) { return mark.second; });
+    const auto oldest =
+        std::ranges::min_element(in.marks, {}, [](const auto& mark) { return mark.second; });
     in.tags_floor = std::max(in.tags_floor, oldest->second);
     in.marks.erase(oldest);
   }
@@ -312,10 +312,9 @@ result<engine::answer> cache_model::read(const engine::list_cache& what, timesta
   }
   const project* in = find(what.project);
   if (in == nullptr) return out;
-  const std::size_t most =
-      std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
-  auto at = what.cursor.empty() ? in->entries.begin()
-                                : in->entries.upper_bound(what.cursor.substr(1));
+  const std::size_t most = std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
+  auto at =
+      what.cursor.empty() ? in->entries.begin() : in->entries.upper_bound(what.cursor.substr(1));
   for (; at != in->entries.end(); ++at) {
     if (!what.pattern.empty() && !engine::matches_glob(what.pattern, at->first)) continue;
     if (out.items.size() == most) {

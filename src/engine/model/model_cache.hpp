@@ -102,9 +102,8 @@ private:
 
 /// The steps and queries that `cache_model` knows.
 template <class Step>
-concept cache_step = requires(cache_model& in, const Step& step, cache_model::moment at) {
-  in.apply(step, at);
-};
+concept cache_step =
+    requires(cache_model& in, const Step& step, cache_model::moment at) { in.apply(step, at); };
 template <class Query>
 concept cache_query =
     requires(cache_model& in, const Query& what, timestamp now) { in.read(what, now); };

@@ -101,8 +101,8 @@ public:
   [[nodiscard]] duration default_ttl() const noexcept { return with_.default_ttl; }
 
   enum class stale : bool { no, yes };
-  [[nodiscard]] awaitable<result<std::optional<engine::cache_entry>>> get(
-      engine::cache_key at, stale too = stale::no);
+  [[nodiscard]] awaitable<result<std::optional<engine::cache_entry>>> get(engine::cache_key at,
+                                                                          stale too = stale::no);
   struct aged_entry {
     engine::cache_entry what;
     duration age{0};
@@ -172,9 +172,9 @@ private:
                                                     fill_options with, filling when);
   [[nodiscard]] awaitable<result<filled>> fill(const engine::cache_key& at, const loader& load,
                                                const fill_options& with, filling when);
-  [[nodiscard]] awaitable<result<filled>> load_and_put(
-      const engine::cache_key& at, const loader& load, const fill_options& with,
-      const engine::cache_claimed& claimed);
+  [[nodiscard]] awaitable<result<filled>> load_and_put(const engine::cache_key& at,
+                                                       const loader& load, const fill_options& with,
+                                                       const engine::cache_claimed& claimed);
   [[nodiscard]] awaitable<result<std::optional<loaded_value>>> run_loader(
       const engine::cache_key& at, const loader& load, std::uint64_t lease);
 

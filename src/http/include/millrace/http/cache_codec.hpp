@@ -22,7 +22,8 @@ struct cache_keys_request {
   std::vector<std::string> keys;
   bool stale{false};
 };
-[[nodiscard]] result<cache_keys_request> decode_cache_keys(std::string_view body, bool may_be_stale);
+[[nodiscard]] result<cache_keys_request> decode_cache_keys(std::string_view body,
+                                                           bool may_be_stale);
 
 /// `{"items":[{"key","value"|"value_base64","content_type","ttl","stale_for","tags","if_absent",
 /// "if_version","lease"}]}`: one entry an item.
@@ -43,9 +44,14 @@ struct cache_claim_request {
 /// Appends `"value":…` where it is JSON and says so, else `"value_base64":"…"`; and its content
 /// type, version and times.
 void append_cache_value(std::string& out, const engine::cache_entry& entry);
-void append_cache_stored(std::string& out, std::string_view key, const engine::cache_stored& stored);
+void append_cache_stored(std::string& out, std::string_view key,
+                         const engine::cache_stored& stored);
 void append_cache_claimed(std::string& out, const engine::cache_claimed& claimed);
 void append_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
+                          const cache::cache_numbers& of_process);
+
+/// The same for Prometheus.
+void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
                           const cache::cache_numbers& of_process);
 
 /// How many of the reads were answered; 0 before the first.
