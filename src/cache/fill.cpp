@@ -1,17 +1,12 @@
 #include "cache_state.hpp"
+#include "claim_keeper.hpp"
 
 #include <millrace/cache/shared_cache.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/checks.hpp>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <fmt/format.h>
 
@@ -33,8 +28,6 @@ namespace {
 
 /// How long nobody waits without a look of their own, should a hint be lost.
 constexpr auto safety_look = 1s;
-/// A lease is renewed so often that one lost renewal does no harm.
-constexpr auto renew_every = 650ms;
 
 bool is_cancelled(asio::cancellation_state state) {
   return state.cancelled() != asio::cancellation_type::none;
@@ -79,21 +72,6 @@ private:
   const cache_key& at_;
   std::uint64_t lease_;
 };
-
-awaitable<void> keep_renewing(engine::store* store, cache_key at, std::uint64_t lease) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  while (true) {
-    timer.expires_after(renew_every);
-    co_await timer.async_wait(asio::use_awaitable);
-    const auto kept = co_await engine::commit_step<cache_claimed>(
-        *store, engine::renew_claim{.at = at, .lease = lease, .length = fill_lease},
-        engine::durability::async);
-    // Whoever has lost it goes on loading: somebody waits for the value.
-    if (!kept && kept.error().kind == errc::conflict) break;
-  }
-  timer.expires_after(std::chrono::hours{24});
-  co_await timer.async_wait(asio::use_awaitable);
-}
 
 awaitable<void> call_loader(loader load, std::optional<result<std::optional<loaded_value>>>* into) {
   std::string thrown;
@@ -158,7 +136,9 @@ awaitable<result<filled>> shared_cache::in_flight(cache_key at, loader load, fil
     flights::boarded aboard = state_->loading.board(at);
     if (aboard.first) {
       auto done = co_await fill(at, load, with, when);
-      aboard.first->land(done);
+      // A cancelled one gives up, and one of those who wait takes over.
+      const bool gave_up = !done && done.error().kind == errc::cancelled;
+      if (!gave_up) aboard.first->land(done);
       co_return done;
     }
     while (true) {
@@ -201,18 +181,10 @@ awaitable<result<std::optional<loaded_value>>> shared_cache::run_loader(const ca
                                                                         std::uint64_t lease) {
   std::optional<result<std::optional<loaded_value>>> loaded;
   const auto began = steady::now();
-  if (lease == 0) {
+  {
+    std::optional<claim_keeper> keeper;
+    if (lease != 0) keeper.emplace(co_await asio::this_coro::executor, store_, at, lease);
     co_await call_loader(load, &loaded);
-  } else {
-    const auto strand = asio::make_strand(co_await asio::this_coro::executor);
-    auto ended =
-        co_await asio::experimental::make_parallel_group(
-            asio::co_spawn(strand, call_loader(load, &loaded), asio::deferred),
-            asio::co_spawn(strand, keep_renewing(&store_, at, lease), asio::deferred))
-            .async_wait(asio::experimental::wait_for_one(asio::cancellation_type::terminal),
-                        asio::use_awaitable);
-    const auto& [order, load_failed, renewing_failed] = ended;
-    if (load_failed) std::rethrow_exception(load_failed);
   }
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - began);
   ++state_->loads;

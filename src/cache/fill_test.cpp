@@ -3,6 +3,8 @@
 #include <millrace/conformance/faulty_store.hpp>
 #include <millrace/engine_model/model_store.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -122,6 +124,41 @@ TEST_F(Fill, TakesOverWhenALoaderHasDied) {
   EXPECT_TRUE(given.empty());
   clock_.advance(fill_lease);
   run_until(given, 1);
+  EXPECT_EQ(given[0]->value, "loaded");
+}
+
+TEST_F(Fill, RenewsItsClaimWhileTheLoaderRuns) {
+  answers given;
+  start(here_, loader_, given);
+  run_a_while();
+  const timestamp first = clock_.now() + fill_lease;
+  clock_.advance(fill_lease - 1ms);
+  const auto until = [&] { return run_coro(there_.claim({.at = at_}, 0s))->until; };
+  const auto late = std::chrono::steady_clock::now() + 20s;
+  while (until() == first && std::chrono::steady_clock::now() < late) run_a_while();
+  EXPECT_EQ(until(), clock_.now() + fill_lease);
+  loader_.let();
+  run_until(given, 1);
+  EXPECT_GT(given[0]->version, 0U);
+}
+
+// Its coroutine ends without an answer; whoever waited for it loads.
+TEST_F(Fill, HandsTheLoadOfACancelledCallerOn) {
+  asio::cancellation_signal stop;
+  bool cancelled = false;
+  asio::co_spawn(
+      loop_, here_.get_or_set(at_, loader_.function()),
+      asio::bind_cancellation_slot(stop.slot(), [&](const std::exception_ptr&,
+                                                    const result<filled>&) { cancelled = true; }));
+  run_a_while();
+  answers given;
+  start(here_, loader_, given);
+  run_a_while();
+  EXPECT_EQ(loader_.calls, 1);
+  stop.emit(asio::cancellation_type::terminal);
+  loader_.let();
+  run_until(given, 1);
+  EXPECT_TRUE(cancelled);
   EXPECT_EQ(given[0]->value, "loaded");
 }
 
