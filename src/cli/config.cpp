@@ -210,7 +210,27 @@ constexpr std::array settings{
               return put(into.engine.defaults.depth_max,
                          from.as_integer(0, static_cast<std::int64_t>(queue_count_max)));
             }},
+    setting{"cache.default_ttl", "MILLRACE_CACHE_DEFAULT_TTL", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.cache_ttl.emplace(),
+                         from.as_span(engine::cache_ttl_min, engine::cache_ttl_max));
+            }},
+    setting{"cache.bytes", "MILLRACE_CACHE_BYTES", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.cache_bytes_max,
+                         from.as_bytes(std::size_t{1} << 20U, std::size_t{1} << 40U));
+            }},
     // Names of other backends, in the environment only.
+    setting{"", "CACHE_DEFAULT_TTL", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.cache_ttl.emplace(),
+                         from.as_span(engine::cache_ttl_min, engine::cache_ttl_max));
+            }},
+    setting{"", "REDIS_TTL", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.redis_ttl.emplace(),
+                         from.as_span(engine::cache_ttl_min, engine::cache_ttl_max));
+            }},
     setting{"", "REDIS_URL", "",
             [](const config_value& from, serve_settings& into) {
               return put_redis_url(from, into.engine.redis);
@@ -361,6 +381,12 @@ result<serve_settings> load_settings(const invocation& flags, const surroundings
   if (auto applied = apply_flags(flags, loaded); !applied) {
     return std::unexpected(std::move(applied.error()));
   }
+  if (loaded.cache_ttl && loaded.redis_ttl && *loaded.cache_ttl != *loaded.redis_ttl) {
+    loaded.warnings.push_back(fmt::format(
+        "the default life of cached values is {}; REDIS_TTL says {}, which does not count then",
+        format_duration(*loaded.cache_ttl), format_duration(*loaded.redis_ttl)));
+  }
+  if (!loaded.cache_ttl) loaded.cache_ttl = loaded.redis_ttl;
   loaded.engine.directory = loaded.data;
   loaded.engine.redis = with_pieces(std::move(loaded.engine.redis), loaded.redis_by_pieces);
   if (!loaded.engine.redis.url.empty() && loaded.data != serve_settings{}.data) {

@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "config_redis.hpp"
 
+#include <millrace/base/clock.hpp>
 #include <millrace/engine/job.hpp>
 #include <millrace/observe/logging.hpp>
 
@@ -35,6 +36,10 @@ struct serve_settings {
   std::size_t connections_max{20'000};
   std::size_t body_bytes_max{std::size_t{32} << 20U};
   engine_settings engine;
+  /// How long a cached value is kept where a request does not say: the cache's own setting, else
+  /// that of the Redis of other backends, else an hour.
+  std::optional<duration> cache_ttl;
+  std::optional<duration> redis_ttl;
   redis_pieces redis_by_pieces;
   std::map<std::string, queue_changes> queues;
   /// What was odd but no error, for the log.

@@ -273,6 +273,23 @@ TEST_F(LoadSettings, TakesTheEdgesOfEverySettingOfAQueue) {
   EXPECT_EQ(load("[jobs]\nkeep_dead = 0\ndepth_max = 0\n")->engine.defaults.depth_max, 0U);
 }
 
+TEST_F(LoadSettings, PutsTheCachesOwnLifeBeforeThatOfRedis) {
+  EXPECT_FALSE(load("")->cache_ttl);
+  world_.variables["REDIS_TTL"] = "600";
+  EXPECT_EQ(load("")->cache_ttl, 600s);
+  EXPECT_TRUE(load("")->warnings.empty());
+  world_.variables["CACHE_DEFAULT_TTL"] = "300";
+  const auto both = load("");
+  EXPECT_EQ(both->cache_ttl, 300s);
+  ASSERT_EQ(both->warnings.size(), 1U);
+  EXPECT_NE(both->warnings[0].find("REDIS_TTL"), std::string::npos);
+  world_.variables["MILLRACE_CACHE_DEFAULT_TTL"] = "5m";
+  EXPECT_EQ(load("[cache]\ndefault_ttl = 7\nbytes = '2MiB'\n")->cache_ttl, 5min);
+  EXPECT_EQ(load("[cache]\nbytes = '2MiB'\n")->engine.cache_bytes_max, 2U << 20U);
+  world_.variables["CACHE_DEFAULT_TTL"] = "0";
+  EXPECT_EQ(load("").error().field, "CACHE_DEFAULT_TTL");
+}
+
 TEST_F(LoadSettings, ChecksQueues) {
   EXPECT_TRUE(complaint("[queues.mail]\nrate = 'fast'\n")
                   .starts_with("c.toml:2: queues.mail.rate| 'fast' is not a rate"));

@@ -1,3 +1,4 @@
+#include "check_cache.hpp"
 #include "check_values.hpp"
 
 #include <millrace/base/names.hpp>
@@ -117,6 +118,13 @@ result<void> check_one(const fire_cron& s) {
   return check_time(*s.next_at, {{}, "next_at"});
 }
 
+// Those of other capabilities are checked in files of their own.
+template <class Step>
+  requires requires(const Step& s) { check_cache_step(s); }
+result<void> check_one(const Step& s) {
+  return check_cache_step(s);
+}
+
 result<void> check_idempotency(const idempotency_key& key) {
   if (auto ok = check_name(key.project, "project"); !ok) return ok;
   if (auto ok = check_key(key.route, "route"); !ok) return ok;
@@ -125,7 +133,17 @@ result<void> check_idempotency(const idempotency_key& key) {
 
 // The record a step addresses. Views into the transaction.
 struct target {
-  enum class kind : std::uint8_t { none, job, unique_key, settings, cron, lease, purge };
+  enum class kind : std::uint8_t {
+    none,
+    job,
+    unique_key,
+    settings,
+    cron,
+    lease,
+    purge,
+    cache,
+    tag
+  };
   kind what{kind::none};
   std::uint64_t stamp{0};
   std::string_view project{};
@@ -167,6 +185,16 @@ struct target_of {
   target operator()(const fire_cron& s) const {
     return {.what = target::kind::cron, .project = s.project, .name = s.name};
   }
+  template <class Step>
+    requires requires(const Step& s) { s.at.key; }
+  target operator()(const Step& s) const {
+    return {.what = target::kind::cache, .project = s.at.project, .name = s.at.key};
+  }
+  target operator()(const invalidate_tag& s) const {
+    return {.what = target::kind::tag, .project = s.project, .name = s.tag};
+  }
+  target operator()(const delete_matching&) const { return {}; }
+  target operator()(const clear_cache&) const { return {}; }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -182,6 +210,8 @@ std::string_view described(target::kind what) {
     case target::kind::cron: return "the same recurring job";
     case target::kind::lease: return "leases, which one step has to take together,";
     case target::kind::purge: return "the same jobs to purge";
+    case target::kind::cache: return "the same key of the cache";
+    case target::kind::tag: return "the same tag of the cache";
     case target::kind::none: break;
   }
   return "the same record";

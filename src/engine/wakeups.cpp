@@ -51,7 +51,7 @@ struct wakeups::registry {
   // Nodes stay where they are, so listeners keep pointers to theirs.
   rooms by_topic;
   // By kind of topic: lets `notify` return without the lock where nobody listens.
-  std::array<std::atomic<std::size_t>, 3> seats{};
+  std::array<std::atomic<std::size_t>, 16> seats{};
   std::atomic<std::size_t>& seats_of(topic::kind what) {
     return seats[static_cast<std::size_t>(what)];
   }

@@ -134,6 +134,7 @@ private:
   const clock_source& clock_;
   engine::wakeups hints_;
   inbox inbox_;
+  cache_table& cache_;
 
   // The writer's thread alone, from here on.
   std::unique_ptr<group_writer> writer_;
@@ -157,6 +158,7 @@ store_impl::store_impl(options with, std::unique_ptr<directory_lock> lock,
     : with_(std::move(with)),
       lock_(std::move(lock)),
       clock_(clock),
+      cache_(writer->cache()),
       writer_(std::move(writer)),
       checkpointer_(with_.directory / "millrace.db", with_.vfs),
       syncer_([this] { return writer_->files().sync_log(); },
@@ -176,6 +178,10 @@ void store_impl::submit(std::vector<engine::transaction> batch, commit_handler d
 }
 
 void store_impl::ask(engine::query what, answer_handler done) {
+  // What is cached is read where it is asked for: nothing has to be put in an order with it.
+  if (const auto* const read = std::get_if<engine::read_cache>(&what)) {
+    if (auto found = cache_.read(*read, clock_.now())) return done(std::move(*found));
+  }
   inbox_.push(
       std::make_unique<question>(question{std::move(what), std::move(done), steady::now()}));
 }
@@ -364,7 +370,8 @@ result<std::unique_ptr<embedded_store>> embedded_store::open(options with) {
                                     .vfs = with.vfs,
                                     .defaults = with.defaults,
                                     .hot_jobs_bytes = with.hot_jobs_bytes,
-                                    .page_cache_bytes = with.page_cache_bytes},
+                                    .page_cache_bytes = with.page_cache_bytes,
+                                    .cache_bytes_max = with.cache_bytes_max},
                                    clock.now());
   if (!writer) return std::unexpected(std::move(writer.error()));
   (*writer)->files().prepare_log(with.prepared_log_bytes);

@@ -20,6 +20,7 @@ public:
       : clock_(clock), with_(std::move(with)) {
     with_.directory = root_.path();
     with_.clock = &clock_;
+    with_.cache_bytes_max = cache_bytes_under_test;
     open_again();
   }
 

@@ -34,6 +34,7 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       find_key_(*db_, sql::find_idempotency),
       insert_key_(*db_, sql::insert_idempotency),
       delete_key_(*db_, sql::delete_idempotency),
+      cache_rows_(*db_),
       leases_(*journal_),
       hot_(with_.hot_jobs_bytes) {}
 
@@ -46,6 +47,7 @@ void group_writer::advance(timestamp clock_now, job_hints about_jobs) {
   now_ = std::max(now_, clock_now);
   if (memory_is_stale_ && !reload()) return;
   apply_due();
+  sweep_cache();
 }
 
 engine::commit_result group_writer::execute(engine::transaction what) {
@@ -140,6 +142,10 @@ result<group_report> group_writer::commit() {
   }
   changed_jobs_.clear();
   if (std::exchange(crons_changed_, false)) report.hints.push_back({.what = engine::cron_topic()});
+  for (const engine::cache_key& at : claims_ended_) {
+    report.hints.push_back({.what = engine::cache_topic(at.project, at.key)});
+  }
+  claims_ended_.clear();
   return report;
 }
 
@@ -159,6 +165,7 @@ std::optional<timestamp> group_writer::next_event() {
   if (!memory_->idempotency.empty()) {
     consider(to_micros(memory_->idempotency.front().made_at + engine::idempotency_kept));
   }
+  if (const auto ending = next_cache_ending()) consider(to_micros(*ending));
   return next;
 }
 

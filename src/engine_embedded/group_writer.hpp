@@ -1,5 +1,7 @@
 #pragma once
 
+#include "cache_rows.hpp"
+#include "cache_table.hpp"
 #include "hot_jobs.hpp"
 #include "job_rows.hpp"
 #include "lease_journal.hpp"
@@ -56,6 +58,7 @@ public:
     engine::queue_settings defaults;
     std::size_t hot_jobs_bytes{0};
     std::size_t page_cache_bytes{0};
+    std::uint64_t cache_bytes_max{engine::cache_bytes_default};
   };
 
   /// Opens the files of a directory whose lock is held, and rebuilds what is kept in memory.
@@ -83,6 +86,8 @@ public:
   /// The last group failed, and room may still be missing: try before the next one is executed.
   [[nodiscard]] result<void> try_to_write();
 
+  /// What is cached, which others may read meanwhile.
+  [[nodiscard]] cache_table& cache() noexcept { return cache_; }
   [[nodiscard]] database& files() noexcept { return *db_; }
   /// Everything into the file, and a mark that nothing has to be recovered.
   [[nodiscard]] result<void> close();
@@ -100,6 +105,7 @@ private:
     std::map<engine::queue_key, std::uint64_t> jobs_added;
     std::set<engine::queue_key> queues_added;
     std::size_t crons_added{0};
+    std::size_t claims_added{0};
   };
   // Counted in this group, to be taken back should it fail.
   struct counted {
@@ -215,6 +221,41 @@ private:
   [[nodiscard]] job_slot predecessor(const engine::cron_entry& entry) const;
   void write_cron(const engine::cron_entry& entry);
 
+  // steps_cache.cpp
+  refused check(const engine::put_cache& step, plan& with);
+  refused check(const engine::claim_cache& step, plan& with);
+  refused check(const engine::renew_claim& step, plan& with);
+  refused check(const engine::release_claim& step, plan& with);
+  refused check(const engine::delete_cache& step, plan& with);
+  refused check(const engine::invalidate_tag& step, plan& with);
+  refused check(const engine::delete_matching& step, plan& with);
+  refused check(const engine::clear_cache& step, plan& with);
+  engine::outcome apply(engine::put_cache& step, const plan& with);
+  engine::outcome apply(engine::claim_cache& step, const plan& with);
+  engine::outcome apply(engine::renew_claim& step, const plan& with);
+  engine::outcome apply(engine::release_claim& step, const plan& with);
+  engine::outcome apply(engine::delete_cache& step, const plan& with);
+  engine::outcome apply(engine::invalidate_tag& step, const plan& with);
+  engine::outcome apply(engine::delete_matching& step, const plan& with);
+  engine::outcome apply(engine::clear_cache& step, const plan& with);
+  [[nodiscard]] refused check_claim(const engine::cache_key& at, std::uint64_t lease);
+  void end_claim(cache_table::project& in, const std::string& key);
+  cache_table::entries::iterator forget(cache_table::project& in,
+                                        cache_table::entries::iterator which);
+  void make_room(cache_table::project& in, const cache_table::entry& but);
+  void write_mark(const std::string& project, std::string_view tag, std::uint64_t stamp);
+  /// From the disk, where it is not in memory. False when it cannot be read.
+  [[nodiscard]] bool load_value(cache_table::entry& of);
+
+  // load_cache.cpp
+  void distrust_cache(bool clean, std::uint64_t boot_before);
+  void load_cache();
+  void sweep_cache();
+  [[nodiscard]] std::optional<timestamp> next_cache_ending();
+  [[nodiscard]] result<engine::answer> answer(const engine::read_cache& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_cache& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::read_cache_stats& what);
+
   // maintenance.cpp
   void apply_due();
   void sweep();
@@ -293,6 +334,8 @@ private:
   statement find_key_;
   statement insert_key_;
   statement delete_key_;
+  cache_rows cache_rows_;
+  cache_table cache_;
 
   lease_table leases_;
   std::unique_ptr<memory_state> memory_;
@@ -312,6 +355,7 @@ private:
   std::vector<queue_state*> hinted_;
   std::vector<engine::job_id> changed_jobs_;
   bool crons_changed_{false};
+  std::vector<engine::cache_key> claims_ended_;
   /// Jobs that ended; and those since the last sweep.
   std::size_t ended_{0};
   std::size_t ended_unswept_{0};

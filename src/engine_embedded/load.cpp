@@ -66,7 +66,10 @@ result<void> group_writer::begin_life(timestamp now) {
   stamps_ = stamp_source(last);
   const std::uint64_t ceiling =
       std::max(last, static_cast<std::uint64_t>(to_micros(now))) + stamp_source::ahead_us;
+  const bool clean = meta("clean") != 0;
+  const std::uint64_t boot = meta("boot");
   begin_.run();
+  distrust_cache(clean, boot);
   write_meta_.put(std::string_view("clean")).put(0).run();
   write_meta_.put(std::string_view("stamp_ceiling")).put(ceiling).run();
   write_meta_.put(std::string_view("epoch")).put(meta("epoch") + 1).run();
@@ -129,6 +132,7 @@ bool group_writer::reload() {
   place_rest(*fresh);
   load_crons(*fresh);
   load_keys(*fresh);
+  load_cache();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);
@@ -316,6 +320,7 @@ error group_writer::roll_back() {
   hinted_.clear();
   changed_jobs_.clear();
   crons_changed_ = false;
+  claims_ended_.clear();
   leases_.roll_back();
   // The last ceiling may not be on disk.
   stamps_.ceiling_written(0);

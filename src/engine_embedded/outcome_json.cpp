@@ -78,6 +78,24 @@ json::object to_object(const engine::cron_fired& what) {
   return out.take();
 }
 
+json::object to_object(const engine::cache_stored& what) {
+  return {{"stored", what.version},
+          {"created_at", to_micros(what.created_at)},
+          {"expires_at", to_micros(what.expires_at)}};
+}
+
+// Without what was found, which may have changed since.
+json::object to_object(const engine::cache_claimed& what) {
+  return {{"claimed", static_cast<int>(what.state)},
+          {"lease", what.lease},
+          {"until", to_micros(what.until)},
+          {"now", to_micros(what.now)}};
+}
+
+json::object to_object(const engine::cache_dropped& what) {
+  return {{"dropped", what.count}, {"cursor", what.cursor}};
+}
+
 void take_id(reader& in, std::string_view name, engine::job_id& into) {
   std::string text;
   in.take(name, text);
@@ -141,6 +159,29 @@ engine::cron_fired read_fired(reader& in) {
   return out;
 }
 
+std::optional<engine::outcome> read_cache_outcome(const json::object& from, reader& in) {
+  if (from.contains("stored")) {
+    engine::cache_stored stored;
+    in.take("stored", stored.version);
+    in.take("created_at", stored.created_at);
+    in.take("expires_at", stored.expires_at);
+    return stored;
+  }
+  if (from.contains("claimed")) {
+    engine::cache_claimed claimed;
+    in.take("claimed", claimed.state);
+    in.take("lease", claimed.lease);
+    in.take("until", claimed.until);
+    in.take("now", claimed.now);
+    return claimed;
+  }
+  if (!from.contains("dropped")) return std::nullopt;
+  engine::cache_dropped dropped;
+  in.take("dropped", dropped.count);
+  in.take("cursor", dropped.cursor);
+  return dropped;
+}
+
 std::optional<engine::outcome> read_outcome(const json::object& from) {
   reader in(from);
   engine::outcome out;
@@ -171,6 +212,8 @@ std::optional<engine::outcome> read_outcome(const json::object& from) {
     out = purged;
   } else if (from.contains("fired")) {
     out = read_fired(in);
+  } else if (auto cached = read_cache_outcome(from, in)) {
+    out = std::move(*cached);
   } else {
     out = engine::queue_configured{};
   }

@@ -175,6 +175,12 @@ statement& statement::put(std::string_view text) {
   return *this;
 }
 
+statement& statement::put_bytes(std::string_view bytes) {
+  const char* begin = bytes.data() == nullptr ? "" : bytes.data();
+  sqlite3_bind_blob(handle_, next_++, begin, static_cast<int>(bytes.size()), SQLITE_STATIC);
+  return *this;
+}
+
 statement& statement::put_null() {
   sqlite3_bind_null(handle_, next_++);
   return *this;

@@ -93,6 +93,8 @@ public:
   statement& put(std::uint32_t value) { return put(std::int64_t{value}); }
   statement& put(double value);
   statement& put(std::string_view text);
+  /// As a BLOB.
+  statement& put_bytes(std::string_view bytes);
   statement& put(timestamp at) { return put(to_micros(at)); }
   statement& put_null();
   template <class T>

@@ -65,6 +65,8 @@ struct call_hints {
   bool crons{false};
   std::vector<available_hint> available;
   std::vector<engine::job_id> jobs;
+  /// Keys whose claim has ended.
+  std::vector<engine::cache_key> cache;
 };
 
 /// False: it is none.

@@ -1,3 +1,4 @@
+#include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "job_codec.hpp"
 
@@ -52,6 +53,18 @@ constexpr std::array refusal_words{
                  "The slot was fired or the recurring job changed meanwhile.", "", 0ms},
     refusal_word{"idempotency_mismatch", errc::invalid_argument,
                  "The idempotency key was used with another request.", "", 0ms},
+    refusal_word{"version_mismatch", errc::precondition_failed,
+                 "What is under the key is not what was expected.", "", 0ms},
+    refusal_word{"stale_lease", errc::conflict,
+                 "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
+                 0ms},
+    refusal_word{"over_cache_quota", errc::too_large,
+                 "The value makes an entry larger than all that the project may keep.", "value",
+                 0ms},
+    refusal_word{"too_many_claims", errc::exhausted, "As many keys are being filled as may be.", "",
+                 1s},
+    refusal_word{"bad_cursor", errc::malformed, "The cursor is not one of this listing.", "cursor",
+                 0ms},
     refusal_word{"idempotency_store_full", errc::unavailable,
                  "The store keeps as many idempotency keys as it can.", "", 1min},
 };
@@ -182,6 +195,7 @@ engine::outcome unpack_outcome(const engine::enqueue_job* asked, unpacker& in) {
   }
   if (kind == "p") return engine::jobs_purged{.count = static_cast<std::uint64_t>(in.integer())};
   if (kind == "f") return unpack_fired(in);
+  if (auto cached = unpack_cache_outcome(kind, in)) return std::move(*cached);
   if (kind != "q") in.fail();
   return engine::queue_configured{};
 }
@@ -303,6 +317,13 @@ struct answer_decoder {
     for (; left > 0 && !in.failed(); --left) out.entries.push_back(unpack_named_cron(in));
     return out;
   }
+  // Read by a script of its own.
+  engine::answer operator()(const engine::read_cache&) {
+    in.fail();
+    return engine::read_cache::found{};
+  }
+  engine::answer operator()(const engine::list_cache&) { return unpack_cache_rows(in); }
+  engine::answer operator()(const engine::read_cache_stats&) { return unpack_cache_numbers(in); }
   engine::answer operator()(const engine::read_clock&) { return unpack_time(in); }
   engine::answer operator()(const engine::probe_store&) {
     if (!in.boolean()) in.fail();
@@ -367,6 +388,11 @@ bool decode_hints(unpacker& in, call_hints& hints) {
     engine::job_id& id = hints.jobs.emplace_back();
     id.tag = in.text();
     id.stamp = static_cast<std::uint64_t>(in.integer());
+  }
+  for (std::int64_t left = in.integer(); left > 0 && !in.failed(); --left) {
+    engine::cache_key& at = hints.cache.emplace_back();
+    at.project = in.text();
+    at.key = in.text();
   }
   return !in.failed();
 }

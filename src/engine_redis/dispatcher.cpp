@@ -56,18 +56,37 @@ void answer(const unit& one) {
 
 dispatcher::dispatcher(asio::io_context& context, redis::connection& to, engine::wakeups& hints,
                        settings with)
-    : link_(to), hints_(hints), with_(std::move(with)), id_base_(random_id()), timer_(context) {
+    : link_(to),
+      hints_(hints),
+      with_(std::move(with)),
+      cache_(to, {.state_key = with_.state_key,
+                  .clock = with_.clock,
+                  .request_timeout = with_.request_timeout}),
+      id_base_(random_id()),
+      timer_(context) {
   store_id_ = id_base_;
+  cache_.none_left = [this] {
+    if (closed_) pump();
+  };
 }
 
 void dispatcher::open(std::move_only_function<void(result<void>)> done) {
   opened_ = std::move(done);
+  cache_.prepare();
   greeting_ = true;
   introduce(with_.run_id);
 }
 
 void dispatcher::take(std::vector<unit> work) {
-  for (unit& each : work) waiting_.push_back(std::move(each));
+  for (unit& each : work) {
+    if (!each.asked || !std::holds_alternative<engine::read_cache>(each.asked->what)) {
+      waiting_.push_back(std::move(each));
+    } else if (refusing_) {
+      each.asked->done(std::unexpected(*refusing_));
+    } else {
+      cache_.ask(std::move(each.asked));
+    }
+  }
   pump();
 }
 
@@ -249,6 +268,9 @@ void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
         *found = engine::probe_store::report{
             .took = std::chrono::duration_cast<duration>(steady::now() - asked.asked_at)};
       }
+      if (found && std::holds_alternative<engine::read_cache_stats>(asked.what)) {
+        std::get<engine::read_cache_stats::numbers>(*found).bytes_max = with_.cache_bytes_max;
+      }
       asked.done(std::move(found));
       continue;
     }
@@ -397,6 +419,9 @@ void dispatcher::notify(const call_hints& all) {
   }
   for (const engine::job_id& each : all.jobs) hints_.notify(engine::job_topic(each.text()));
   if (all.crons) hints_.notify(engine::cron_topic());
+  for (const engine::cache_key& each : all.cache) {
+    hints_.notify(engine::cache_topic(each.project, each.key));
+  }
 }
 
 void dispatcher::arm_timer() {

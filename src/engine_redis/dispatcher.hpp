@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cache_reader.hpp"
 #include "call_codec.hpp"
 #include "script.hpp"
 #include "work.hpp"
@@ -41,6 +42,7 @@ public:
     std::string run_id;
     /// JSON; empty: those that are built in.
     std::string defaults;
+    std::uint64_t cache_bytes_max{engine::cache_bytes_default};
     const clock_source* clock{nullptr};
     engine::durability strongest{engine::durability::durable};
     std::chrono::milliseconds request_timeout{0};
@@ -99,7 +101,9 @@ private:
   void arm_timer();
   void say_goodbye();
   [[nodiscard]] std::size_t sent() const;
-  [[nodiscard]] bool busy() const { return !outstanding_.empty() || !waiting_.empty(); }
+  [[nodiscard]] bool busy() const {
+    return !outstanding_.empty() || !waiting_.empty() || cache_.busy();
+  }
 
   redis::connection& link_;
   engine::wakeups& hints_;
@@ -108,6 +112,7 @@ private:
   std::string store_id_;
 
   std::deque<unit> waiting_;
+  cache_reader cache_;
   /// In their order; the first has the number `confirmed_ + 1`.
   std::deque<call_ptr> outstanding_;
   std::uint64_t confirmed_{0};

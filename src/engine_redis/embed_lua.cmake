@@ -1,5 +1,6 @@
 # Puts the scripts together into a header of string literals.
 #   cmake -D OUT=script.hpp "-DFILES=lua/begin.lua;lua/clock.lua;…" "-DRARE=queries;…" -P embed_lua.cmake
+# NAME, where given, is what the parts are called.
 # The first file and the last are taken as they are; each between them becomes a block, so that what
 # is local in a file stays in it (a function of Lua holds 200 locals), or, if it is rarely needed, a
 # function in `parts`.
@@ -7,7 +8,10 @@ cmake_minimum_required(VERSION 3.25)
 list(LENGTH FILES count)
 math(EXPR last "${count} - 1")
 set(text "#pragma once\n\n#include <string_view>\n\nnamespace millrace::engine_redis {\n\n")
-string(APPEND text "inline constexpr std::string_view script_parts[] = {\n")
+if(NOT NAME)
+  set(NAME script_parts)
+endif()
+string(APPEND text "inline constexpr std::string_view ${NAME}[] = {\n")
 foreach(index RANGE ${last})
   list(GET FILES ${index} file)
   file(READ ${file} body)

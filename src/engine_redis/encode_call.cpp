@@ -1,7 +1,9 @@
+#include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "job_codec.hpp"
 
 #include <millrace/base/names.hpp>
+#include <millrace/engine/checks.hpp>
 #include <millrace/engine/fingerprint.hpp>
 #include <millrace/engine/limits.hpp>
 
@@ -120,6 +122,11 @@ struct step_encoder {
     pack_time(out, step.next_at);
     out.add(step.pass_over);
   }
+  template <class Step>
+    requires requires(packer& into, const Step& step) { pack_cache_step(into, step); }
+  void operator()(const Step& step) {
+    pack_cache_step(out, step);
+  }
 };
 
 /// Appends a query: its number, then its values.
@@ -165,6 +172,14 @@ struct query_encoder {
     by_name(9, what.project, what.cursor, what.limit);
   }
   void operator()(const engine::due_crons& what) { out.add(10).add(page_size(what.limit)); }
+  // Read by a script of its own.
+  void operator()(const engine::read_cache&) {}
+  void operator()(const engine::list_cache& what) {
+    out.add(21).add(what.project).add(what.pattern.empty() ? "*" : std::string_view(what.pattern));
+    out.add(page_size(what.limit));
+    out.add(what.cursor.empty() ? std::string_view() : std::string_view(what.cursor).substr(1));
+  }
+  void operator()(const engine::read_cache_stats& what) { out.add(22).add(what.project); }
   void operator()(const engine::read_clock&) { out.add(11); }
   void operator()(const engine::probe_store&) { out.add(12); }
 
@@ -229,10 +244,17 @@ std::optional<listing_place> parse_place(std::string_view cursor) {
 }
 
 result<void> check_query(const engine::query& what) {
+  if (const auto* const read = std::get_if<engine::read_cache>(&what)) {
+    return engine::check_read(*read);
+  }
   const auto is_bad = [](const auto& query) {
     using type = std::decay_t<decltype(query)>;
     if constexpr (std::is_same_v<type, engine::list_jobs>) {
       return !query.cursor.empty() && !parse_place(query.cursor);
+    } else if constexpr (std::is_same_v<type, engine::list_cache>) {
+      return !query.cursor.empty() &&
+             (query.cursor.front() != '@' || query.cursor.size() > 21 ||
+              query.cursor.find_first_not_of("0123456789", 1) != std::string::npos);
     } else if constexpr (requires { query.cursor; }) {
       return !query.cursor.empty() && query.cursor.front() != '@';
     } else {

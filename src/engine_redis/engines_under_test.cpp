@@ -39,6 +39,7 @@ public:
     with_.where.path = server_->socket();
     with_.prefix = "test" + std::to_string(++prefixes);
     with_.clock = &clock;
+    with_.cache_bytes_max = cache_bytes_under_test;
     open_again();
   }
 

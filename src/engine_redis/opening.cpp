@@ -78,12 +78,11 @@ awaitable<void> forget_other_functions(redis::connection& link, const std::strin
 }
 
 // borrows: awaited in place
-awaitable<bool> load_function(redis::connection& link, const std::string& name) {
-  const script_entry entry{.what = script_entry::kind::function, .name = name};
-  result<redis::reply> loaded = co_await link.call(load_command(entry), redis::resend::if_lost);
+awaitable<bool> load_function(redis::connection& link, const script_entry& what) {
+  result<redis::reply> loaded = co_await link.call(load_command(what), redis::resend::if_lost);
   // Who may not load functions calls the script: it does the same, at a higher cost.
   if (!loaded || loaded->view().is_error()) co_return false;
-  co_await forget_other_functions(link, name);
+  co_await forget_other_functions(link, what.name);
   co_return true;
 }
 
@@ -96,16 +95,18 @@ awaitable<result<opened_server>> prepare(redis::connection& link, options with) 
   if (!facts) co_return std::unexpected(std::move(facts.error()));
   result<engine::store_traits> traits = judge(*facts, with);
   if (!traits) co_return std::unexpected(std::move(traits.error()));
-  script_entry script;
+  script_entry script{.body = script_body(with.cache_bytes_max)};
   result<redis::reply> loaded = co_await link.call(load_command(script), redis::resend::if_lost);
   if (!loaded) co_return std::unexpected(std::move(loaded.error()));
   auto sha = loaded->view().as_text();
   if (!sha) co_return std::unexpected(std::move(sha.error()));
   script.name = *sha;
   if (redis::version_at_least(facts->version, 7, 0)) {
-    std::string function = std::string(function_prefix) + script.name;
+    script_entry function{.what = script_entry::kind::function,
+                          .name = std::string(function_prefix) + script.name,
+                          .body = script.body};
     const bool has_function = co_await load_function(link, function);
-    if (has_function) script = {.what = script_entry::kind::function, .name = std::move(function)};
+    if (has_function) script = std::move(function);
   }
   co_return opened_server{
       .facts = std::move(*facts), .traits = *traits, .script = std::move(script)};

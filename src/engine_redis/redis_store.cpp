@@ -142,6 +142,7 @@ result<void> store_impl::connect() {
                              .script = server->script,
                              .run_id = server->facts.run_id,
                              .defaults = defaults_of(with_.defaults),
+                             .cache_bytes_max = with_.cache_bytes_max,
                              .clock = with_.clock,
                              .strongest = traits_.strongest,
                              .request_timeout = with_.request_timeout});

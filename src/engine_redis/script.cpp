@@ -1,7 +1,9 @@
 #include "script.hpp"
 
+#include "lua_cache_read.hpp"
 #include "lua_parts.hpp"
 
+#include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/fingerprint.hpp>
 #include <millrace/engine/job.hpp>
 #include <millrace/engine/limits.hpp>
@@ -19,9 +21,7 @@ long long micros(duration span) { return span.count(); }
 
 }  // namespace
 
-namespace {
-
-std::string body_text() {
+std::string script_body(std::uint64_t cache_bytes_max) {
   const engine::queue_settings normal;
   std::string text = fmt::format(
       "local limits = {{layout={}, queues={}, crons={}, depth_max={}, keep_finished={}, "
@@ -33,30 +33,38 @@ std::string body_text() {
       micros(engine::lease_default), engine::log_lines_max, engine::fingerprints_max,
       engine::listing_rows_max, engine::idempotency_keys_max, micros(engine::idempotency_kept),
       expired_text, engine::error_fingerprint(expired_text));
+  text += fmt::format(
+      "limits.cache_bytes, limits.cache_evictions, limits.cache_claims = {}, {}, {}\n"
+      "limits.cache_tag_marks, limits.cache_scan_rows, limits.claim_lease = {}, {}, {}\n",
+      cache_bytes_max, engine::cache_evictions_max, engine::cache_claims_max,
+      engine::cache_tag_marks_max, engine::cache_scan_rows_max, micros(engine::claim_lease_max));
   for (const std::string_view part : script_parts) text += part;
   return text;
 }
 
-}  // namespace
-
-std::string script_text() { return body_text() + "return answer_call(KEYS, ARGV)\n"; }
-
 redis::command load_command(const script_entry& what) {
   if (what.what == script_entry::kind::script) {
-    return redis::command("SCRIPT").arg("LOAD").arg(script_text());
+    return redis::command("SCRIPT").arg("LOAD").arg(what.body + "return answer_call(KEYS, ARGV)\n");
   }
   // Made with the first call: the libraries it uses cannot be had while it is loaded.
   const std::string text = fmt::format(
       "#!lua name={0}\nlocal answer\nlocal function make()\n{1}return answer_call\nend\n"
       "redis.register_function('{0}', function(keys, args)\n"
       "  if not answer then answer = make() end\n  return answer(keys, args)\nend)\n",
-      what.name, body_text());
+      what.name, what.body);
   return redis::command("FUNCTION").arg("LOAD").arg("REPLACE").arg(text);
 }
 
 redis::command call_command(const script_entry& what) {
   const bool is_script = what.what == script_entry::kind::script;
   return redis::command(is_script ? "EVALSHA" : "FCALL").arg(what.name).arg(1);
+}
+
+std::string cache_read_script() {
+  std::string text =
+      fmt::format("local limits = {{read_bytes={}}}\n", engine::cache_read_bytes_max);
+  for (const std::string_view part : cache_read_parts) text += part;
+  return text;
 }
 
 }  // namespace millrace::engine_redis

@@ -18,10 +18,15 @@ struct script_entry {
   kind what{kind::script};
   /// The hash of the script, or the name of the function.
   std::string name;
+  /// What is loaded.
+  std::string body;
 };
 
-/// The text of the script, with the port's bounds before it.
-[[nodiscard]] std::string script_text();
+/// All parts of the script, with the port's bounds before them. `cache_bytes_max`: of each project.
+[[nodiscard]] std::string script_body(std::uint64_t cache_bytes_max);
+
+/// The script that reads entries of the cache.
+[[nodiscard]] std::string cache_read_script();
 
 /// Every function of ours begins so.
 inline constexpr std::string_view function_prefix = "millrace_";

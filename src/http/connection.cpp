@@ -258,6 +258,7 @@ std::optional<response> connection::admit_body() {
                               .detail = "Send the body as it is, without a Content-Encoding.",
                               .field = "Content-Encoding"});
   }
+  if (core_->routes.table()[route_].body == body_kind::bytes) return std::nullopt;
   if (!is_json_type(what[header::content_type])) {
     return problem(415, error{.kind = errc::malformed,
                               .code = "unsupported_content_type",

@@ -37,6 +37,7 @@ std::string_view reason_of(unsigned status) noexcept {
     case 200: return "OK";
     case 201: return "Created";
     case 204: return "No Content";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 403: return "Forbidden";
     case 404: return "Not Found";
@@ -93,7 +94,7 @@ void connection::render_head(const response& what, std::size_t body_bytes) {
   }
   if (what.stream && !what.stream_length) {
     if (chunked_) out_ += "Transfer-Encoding: chunked\r\n";
-  } else if (what.status != 204) {
+  } else if (what.status != 204 && what.status != 304) {
     fmt::format_to(at, FMT_COMPILE("Content-Length: {}\r\n"), body_bytes);
   }
   if (!asked.correlation_id.empty()) {

@@ -33,9 +33,9 @@ public:
 
 private:
   // Every status that is answered anywhere; the last place counts whatever else.
-  static constexpr std::array<unsigned, 22> statuses{200, 201, 204, 400, 403, 404, 405, 408,
-                                                     409, 412, 413, 415, 417, 422, 429, 431,
-                                                     500, 501, 503, 504, 507, 0};
+  static constexpr std::array<unsigned, 23> statuses{200, 201, 204, 304, 400, 403, 404, 405,
+                                                     408, 409, 412, 413, 415, 417, 422, 429,
+                                                     431, 500, 501, 503, 504, 507, 0};
   // Upper bounds in microseconds. A long poll is slow by intention, hence the last ones.
   static constexpr std::array<std::int64_t, 9> bounds_us{
       250, 1'000, 2'500, 10'000, 50'000, 250'000, 1'000'000, 10'000'000, 60'000'000};

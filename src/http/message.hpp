@@ -34,8 +34,10 @@ enum class header : std::uint8_t {
   last_event_id,
   sec_fetch_site,
   sec_fetch_mode,
+  if_match,
+  if_none_match,
 };
-inline constexpr std::size_t header_count = 12;
+inline constexpr std::size_t header_count = 14;
 
 struct request {
   request() = default;

@@ -107,6 +107,15 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(made.json(), "Job");
   expect_shape(server.ask("GET /v1/queues/document").json(), "Queue");
   expect_shape(server.ask("PUT /v1/cron/c", R"({"queue":"q","schedule":"@daily"})").json(), "Cron");
+  (void)server.ask("PUT /v1/cache/k", "1");
+  expect_shape(server.ask("PUT /v1/cache/k", "1").json(), "CacheStored");
+  expect_shape(server.ask("POST /v1/cache/k:claim").json(), "CacheClaim");
+  expect_shape(server.ask("POST /v1/cache/none:claim").json(), "CacheClaim");
+  expect_shape(server.ask("POST /v1/cache:mget", R"({"keys":["k"]})").json(), "CacheItems");
+  expect_shape(server.ask("GET /v1/cache").json(), "CacheKeys");
+  expect_shape(server.ask("GET /admin/cache/stats").json(), "CacheStats");
+  expect_shape(server.ask("GET /health/cache").json(), "CacheHealth");
+  expect_shape(server.ask("DELETE /admin/cache/clear").json(), "CacheDeleted");
   expect_shape(server.ask("GET /v1/jobs/x").json(), "Problem");
   expect_shape(server.ask("POST /v1/jobs/" + made.text("id") + ":cancel").json(), "JobChanged");
 }
@@ -290,6 +299,23 @@ const std::vector<walk> walks{
      "/admin/dlq/document/requeue/9", "", 404},
     {"POST", "/admin/dlq/{queue}:requeue", "/admin/dlq/document:requeue", R"({"all":true})", 200,
      "/admin/dlq/document:requeue", "{}", 422},
+    {"POST", "/v1/cache:mget", "/v1/cache:mget", R"({"keys":["k"]})", 200, "/v1/cache:mget", "{}",
+     422},
+    {"POST", "/v1/cache:mset", "/v1/cache:mset", R"({"items":[{"key":"a","value":1}]})", 200,
+     "/v1/cache:mset", R"({"items":[]})", 422},
+    {"POST", "/v1/cache:mdelete", "/v1/cache:mdelete", R"({"keys":["k"]})", 200,
+     "/v1/cache:mdelete", R"({"keys":[1]})", 422},
+    {"GET", "/v1/cache", "/v1/cache?pattern=k*", "", 200, "/v1/cache?cursor=x", "", 400},
+    {"DELETE", "/v1/cache", "/v1/cache?tag=t", "", 200, "/v1/cache", "", 422},
+    {"POST", "/v1/cache/{key}:claim", "/v1/cache/none:claim", "{}", 200, "/v1/cache/none:claim",
+     R"({"lease":0})", 422},
+    {"GET", "/v1/cache/{key}", "/v1/cache/k", "", 200, "/v1/cache/none", "", 404},
+    {"PUT", "/v1/cache/{key}", "/v1/cache/l?ttl=5", "v", 200, "/v1/cache/l?ttl=0", "v", 422},
+    {"DELETE", "/v1/cache/{key}", "/v1/cache/k", "", 200, "/v1/cache/k?x=1", "", 422},
+    {"GET", "/admin/cache/stats", "/admin/cache/stats", "", 200, "/admin/cache/stats?x=1", "", 422},
+    {"DELETE", "/admin/cache/clear", "/admin/cache/clear", "", 200, "/admin/cache/clear?x=1", "",
+     422},
+    {"GET", "/health/cache", "/health/cache", "", 200, "/health/cache?x=1", "", 422},
     {"GET", "/admin/backup", "/admin/backup", "", 200, "/admin/backup?x=1", "", 422},
     {"GET", "/health", "/health", "", 200, "/health?x=1", "", 422},
     {"GET", "/health/live", "/health/live", "", 200, "/health/live?x=1", "", 422},
@@ -317,6 +343,7 @@ TEST_P(EveryRoute, IsWalkedWellAndNot) {
     return {};
   }});
   (void)server.ask("PUT /v1/cron/nightly", R"({"queue":"q","schedule":"@daily"})");
+  (void)server.ask("PUT /v1/cache/k", "1");
   (void)server.ask("POST /v1/queues/document/jobs", "[{},{}]");
   const auto leased = server.ask("POST /v1/queues/document:reserve", R"({"max":2})").json();
   const auto& jobs = leased.at("jobs").as_array();

@@ -50,6 +50,8 @@ std::optional<header> to_header(beast::http::field field, beast::string_view nam
     case field::content_encoding: return header::content_encoding;
     case field::transfer_encoding: return header::transfer_encoding;
     case field::expect: return header::expect;
+    case field::if_match: return header::if_match;
+    case field::if_none_match: return header::if_none_match;
     default: break;
   }
   for (const named_header& one : other_headers) {
@@ -72,6 +74,8 @@ std::string_view name_of(header which) noexcept {
     case header::last_event_id: return "Last-Event-ID";
     case header::sec_fetch_site: return "Sec-Fetch-Site";
     case header::sec_fetch_mode: return "Sec-Fetch-Mode";
+    case header::if_match: return "If-Match";
+    case header::if_none_match: return "If-None-Match";
   }
   return "?";
 }

@@ -19,7 +19,12 @@ struct service;
 using route_handler = awaitable<response> (*)(service& with, request& what);
 
 /// What a route wants to find in the body.
-enum class body_kind : std::uint8_t { none, json };
+enum class body_kind : std::uint8_t {
+  none,
+  json,
+  /// Any bytes of any type.
+  bytes,
+};
 
 struct route {
   method verb{method::get};

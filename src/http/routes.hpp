@@ -55,6 +55,20 @@ awaitable<response> pause_cron(service& with, request& what);
 awaitable<response> resume_cron(service& with, request& what);
 awaitable<response> delete_cron(service& with, request& what);
 
+// The cache (routes_cache.cpp, routes_cache_many.cpp).
+awaitable<response> get_cached(service& with, request& what);
+awaitable<response> put_cached(service& with, request& what);
+awaitable<response> delete_cached(service& with, request& what);
+awaitable<response> claim_cached(service& with, request& what);
+awaitable<response> get_many_cached(service& with, request& what);
+awaitable<response> put_many_cached(service& with, request& what);
+awaitable<response> delete_many_cached(service& with, request& what);
+awaitable<response> list_cached(service& with, request& what);
+awaitable<response> invalidate_cached(service& with, request& what);
+awaitable<response> show_cache_stats(service& with, request& what);
+awaitable<response> clear_cached(service& with, request& what);
+awaitable<response> show_cache_health(service& with, request& what);
+
 // The server itself (routes_health.cpp, routes_backup.cpp).
 awaitable<response> show_page(service& with, request& what);
 awaitable<response> show_openapi(service& with, request& what);

@@ -4,6 +4,7 @@
 
 #include <millrace/base/text_time.hpp>
 #include <millrace/engine/async.hpp>
+#include <millrace/http/cache_codec.hpp>
 #include <millrace/http/job_codec.hpp>
 
 #include <fmt/format.h>
@@ -153,6 +154,9 @@ awaitable<response> show_metrics(service& with, request& what) {
   if (!now) co_return problem(now.error());
   const auto queues = co_await all_queues(with);
   if (!queues) co_return problem(queues.error());
+  const auto cached =
+      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
+  if (!cached) co_return problem(cached.error());
   response answer{.content_type = metrics_type};
   fmt::format_to(std::back_inserter(answer.body),
                  "# HELP millrace_build_info What runs here.\n# TYPE millrace_build_info gauge\n"
@@ -161,6 +165,7 @@ awaitable<response> show_metrics(service& with, request& what) {
                  "# TYPE millrace_uptime_seconds gauge\nmillrace_uptime_seconds {:.3f}\n",
                  with.options.version, with.store.traits().engine, uptime_seconds(with));
   append_queue_metrics(answer.body, *queues, *now);
+  append_cache_metrics(answer.body, *cached, with.cache.numbers());
   with.numbers.append_to(answer.body);
   co_return answer;
 }

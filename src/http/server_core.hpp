@@ -49,7 +49,8 @@ struct server_core {
             .jobs = queues{store},
             .options = options,
             .numbers = numbers,
-            .stopping = stopping} {}
+            .stopping = stopping,
+            .cache = cache::shared_cache{store, {.default_ttl = options.cache_ttl}}} {}
 
   server_options options;
   router routes;

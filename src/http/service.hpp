@@ -3,6 +3,7 @@
 #include "http_metrics.hpp"
 #include "turns.hpp"
 
+#include <millrace/cache/shared_cache.hpp>
 #include <millrace/http/server.hpp>
 #include <millrace/queue/queue.hpp>
 
@@ -19,6 +20,7 @@ struct service {
   const server_options& options;
   http_metrics& numbers;
   const std::atomic<bool>& stopping;
+  cache::shared_cache cache;
   std::chrono::steady_clock::time_point started{std::chrono::steady_clock::now()};
   /// One backup at a time.
   std::atomic<bool> backing_up{false};

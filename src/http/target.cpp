@@ -76,6 +76,16 @@ std::optional<std::string> query_reader::text(std::string_view name) {
   return value;
 }
 
+std::vector<std::string> query_reader::texts(std::string_view name) {
+  std::vector<std::string> values;
+  for (parameter& one : parameters_) {
+    if (one.name != name) continue;
+    one.taken = true;
+    values.push_back(one.value);
+  }
+  return values;
+}
+
 bool query_reader::flag(std::string_view name) {
   const std::optional<std::string> value = text(name);
   if (!value || *value == "false" || *value == "0") return false;

@@ -17,6 +17,7 @@ millrace::result<millrace::cli::opened_engine> open_embedded(
                                                 .defaults = settings.defaults,
                                                 .hot_jobs_bytes = settings.hot_jobs_bytes,
                                                 .page_cache_bytes = settings.page_cache_bytes,
+                                                .cache_bytes_max = settings.cache_bytes_max,
                                                 .async_window = settings.async_window});
   if (!opened) return std::unexpected(std::move(opened.error()));
   auto* store = opened->get();
@@ -38,6 +39,7 @@ millrace::result<millrace::cli::opened_engine> open_redis(
                                                          .certificate_file = redis.certificate_file,
                                                          .key_file = redis.key_file},
                                                  .prefix = redis.prefix,
+                                                 .cache_bytes_max = settings.cache_bytes_max,
                                                  .strongest = redis.strongest,
                                                  .connect_timeout = redis.connect_timeout,
                                                  .request_timeout = redis.request_timeout});

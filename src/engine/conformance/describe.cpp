@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <set>
 #include <type_traits>
 #include <variant>
 
@@ -156,6 +157,11 @@ std::string describer::text(const outcome& outcome) {
     return fmt::format("fired {} {}", done->made ? name_of(*done->made) : "nothing",
                        text(done->entry));
   }
+  if (const auto* done = std::get_if<cache_stored>(&outcome)) return text(*done);
+  if (const auto* done = std::get_if<cache_claimed>(&outcome)) return text(*done);
+  if (const auto* done = std::get_if<cache_dropped>(&outcome)) {
+    return fmt::format("dropped {}{}", done->count, done->cursor.empty() ? "" : " and more");
+  }
   return "configured";
 }
 
@@ -183,6 +189,16 @@ std::string describer::text(const result<answer>& answered) {
           return at(value);
         } else if constexpr (std::is_same_v<type, probe_store::report>) {
           return "works";
+        } else if constexpr (std::is_same_v<type, read_cache::found> ||
+                             std::is_same_v<type, read_cache_stats::numbers>) {
+          return text(value);
+        } else if constexpr (std::is_same_v<type, list_cache::rows>) {
+          // In no order of meaning.
+          std::set<std::string> rows;
+          for (const list_cache::row& row : value.items) {
+            rows.insert(fmt::format("{} of {}", row.key, row.bytes));
+          }
+          return fmt::format("{}", fmt::join(rows, "\n  "));
         } else if constexpr (std::is_same_v<type, due_crons::due>) {
           return lines(value.entries) + "\n  next " + at(value.next_at);
         } else if constexpr (requires { value.items; }) {

@@ -38,6 +38,9 @@ public:
   };
   [[nodiscard]] const std::vector<run>& runs() const { return runs_; }
   [[nodiscard]] const std::vector<run>& open_runs() const { return open_runs_; }
+  /// Versions and leases of the cache, oldest first.
+  [[nodiscard]] const std::vector<std::uint64_t>& cache_versions() const { return cache_versions_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& cache_leases() const { return cache_leases_; }
   /// The recurring job as it was last answered; empty when there is none.
   [[nodiscard]] std::optional<engine::cron_entry> cron(const std::string& name) const;
 
@@ -55,6 +58,13 @@ private:
   std::string text(const engine::dead_stats& stats);
   std::string text(const engine::job_log_line& line) const;
   std::string text(const engine::outcome& outcome);
+  // describe_cache.cpp
+  std::string text(const engine::cache_entry& entry);
+  std::string text(const engine::cache_stored& done);
+  std::string text(const engine::cache_claimed& done);
+  std::string text(const engine::read_cache::found& found);
+  std::string text(const engine::read_cache_stats::numbers& numbers);
+  void note_cache_stamp(std::uint64_t stamp, std::vector<std::uint64_t>& into);
   void note_status(const engine::job_id& id, engine::job_status status);
   void check_version(const engine::job& job, const std::string& seen_as);
   void offend(std::string what);
@@ -74,6 +84,9 @@ private:
   std::vector<run> runs_;
   std::vector<run> open_runs_;
   std::map<std::string, engine::cron_entry> crons_;
+  std::vector<std::uint64_t> cache_versions_;
+  std::vector<std::uint64_t> cache_leases_;
+  std::uint64_t last_cache_stamp_{0};
   std::string offence_;
 };
 

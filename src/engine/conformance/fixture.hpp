@@ -62,6 +62,39 @@ struct outcome_of<fire_cron> {
   using type = cron_fired;
 };
 
+template <>
+struct outcome_of<put_cache> {
+  using type = cache_stored;
+};
+template <>
+struct outcome_of<claim_cache> {
+  using type = cache_claimed;
+};
+template <>
+struct outcome_of<renew_claim> {
+  using type = cache_claimed;
+};
+template <>
+struct outcome_of<release_claim> {
+  using type = cache_dropped;
+};
+template <>
+struct outcome_of<delete_cache> {
+  using type = cache_dropped;
+};
+template <>
+struct outcome_of<invalidate_tag> {
+  using type = cache_dropped;
+};
+template <>
+struct outcome_of<delete_matching> {
+  using type = cache_dropped;
+};
+template <>
+struct outcome_of<clear_cache> {
+  using type = cache_dropped;
+};
+
 inline const queue_key work{.name = "work"};
 inline const queue_key other{.name = "other"};
 
@@ -127,6 +160,23 @@ protected:
     if (answer) return std::move(*answer);
     ADD_FAILURE() << "not answered: " << answer.error().code;
     return {};
+  }
+
+  /// The machine word of why a query is not answered; "done" when it is.
+  template <class Query>
+  [[nodiscard]] std::string word_of(Query what) {
+    const auto answer = engine::blocking::ask(store(), std::move(what));
+    return answer ? std::string("done") : std::string(answer.error().code);
+  }
+
+  // The cache.
+
+  /// The entry of a key, if it is fresh; or `read_cache` as it is given.
+  [[nodiscard]] std::optional<cache_entry> cached(std::string key) {
+    return cached(read_cache{.keys = {std::move(key)}});
+  }
+  [[nodiscard]] std::optional<cache_entry> cached(read_cache what) {
+    return ask(std::move(what)).entries.at(0);
   }
 
   // Jobs.

@@ -25,7 +25,8 @@ public:
   };
 
   mutant_store(const clock_source& clock, defect what)
-      : model_({.clock = &clock}), what_(std::move(what)) {}
+      : model_({.clock = &clock, .cache_bytes_max = cache_bytes_under_test}),
+        what_(std::move(what)) {}
 
   void submit(std::vector<transaction> batch, commit_handler done) override {
     std::vector<commit_result> results;

@@ -32,6 +32,8 @@ struct operation {
     save_cron,
     fire_slot,
     drop_cron,
+    /// Any step of the cache.
+    cache,
     /// The clock moves; now and then it goes back.
     advance,
     /// The next few operations become one transaction.
@@ -52,7 +54,7 @@ struct operation {
   }
 };
 
-inline constexpr std::size_t operation_kinds = 20;
+inline constexpr std::size_t operation_kinds = 21;
 
 /// What the choices stand for. Those of jobs, runs and versions depend on what is there, and are
 /// made by `twin_run`.

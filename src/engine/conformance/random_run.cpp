@@ -18,25 +18,12 @@ namespace {
 rc::Gen<operation::kind> any_kind(sort_of_run sort) {
   using enum operation::kind;
   const bool restarts = sort == sort_of_run::with_restarts;
-  return rc::gen::weightedElement<operation::kind>({{20, enqueue},
-                                                    {20, lease},
-                                                    {8, ack},
-                                                    {8, fail},
-                                                    {4, extend},
-                                                    {4, snooze},
-                                                    {4, cancel},
-                                                    {2, remove},
-                                                    {4, requeue},
-                                                    {1, purge},
-                                                    {4, configure},
-                                                    {3, save_cron},
-                                                    {5, fire_slot},
-                                                    {1, drop_cron},
-                                                    {16, advance},
-                                                    {4, together},
-                                                    {3, batched},
-                                                    {2, compare},
-                                                    {3, restarts ? restart : report}});
+  return rc::gen::weightedElement<operation::kind>(
+      {{20, enqueue},  {20, lease},    {8, ack},       {8, fail},
+       {4, extend},    {4, snooze},    {4, cancel},    {2, remove},
+       {4, requeue},   {1, purge},     {4, configure}, {3, save_cron},
+       {5, fire_slot}, {1, drop_cron}, {24, cache},    {16, advance},
+       {4, together},  {3, batched},   {2, compare},   {3, restarts ? restart : report}});
 }
 
 rc::Gen<operation> any_operation(sort_of_run sort) {
@@ -60,7 +47,7 @@ std::string find_difference(const engine_case& under_test, const random_runs& ru
   const auto property = [&under_test, &shortest, &runs] {
     const auto run = *rc::gen::container<std::vector<operation>>(any_operation(runs.sort));
     manual_clock clock;
-    model::model_store model({.clock = &clock});
+    model::model_store model({.clock = &clock, .cache_bytes_max = cache_bytes_under_test});
     const auto engine = under_test.open(clock);
     twin_run twins(model, *engine, clock);
     if (const auto what = twins.difference(run)) {

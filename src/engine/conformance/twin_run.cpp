@@ -127,6 +127,7 @@ step twin_run::step_of(const operation& op, const side& on) const {
     case operation::kind::save_cron:
     case operation::kind::fire_slot:
     case operation::kind::drop_cron: return step_of_cron(op, on);
+    case operation::kind::cache: return step_of_cache(op, on);
     default: return step_of_run(op, on);
   }
 }
@@ -292,7 +293,7 @@ twin_run::found twin_run::compare_state() {
   for (const auto& [what, name] : others) {
     if (found difference = ask_both(what, name)) return difference;
   }
-  return std::nullopt;
+  return compare_cache();
 }
 
 twin_run::found twin_run::compare_job(std::size_t number) {

@@ -52,6 +52,9 @@ private:
   [[nodiscard]] engine::step step_of(const operation& op, const side& on) const;
   [[nodiscard]] engine::step step_of_run(const operation& op, const side& on) const;
   [[nodiscard]] engine::step step_of_cron(const operation& op, const side& on) const;
+  // twin_cache.cpp
+  [[nodiscard]] static engine::step step_of_cache(const operation& op, const side& on);
+  [[nodiscard]] found compare_cache();
   [[nodiscard]] engine::transaction transaction_of(const std::vector<operation>& steps,
                                                    const side& on) const;
   [[nodiscard]] std::string list_all(side& on, engine::list_jobs what);

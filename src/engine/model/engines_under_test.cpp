@@ -6,7 +6,8 @@ namespace {
 
 class opened_model final : public opened_engine {
 public:
-  explicit opened_model(manual_clock& clock) : store_({.clock = &clock}) {}
+  explicit opened_model(manual_clock& clock)
+      : store_({.clock = &clock, .cache_bytes_max = cache_bytes_under_test}) {}
   engine::store& store() override { return store_; }
   // It keeps nothing, but can show what an engine that does would show: the suites about that are
   // tried on it.

@@ -148,6 +148,7 @@ timestamp model_state::find_next_event() const {
 
 void model_state::advance(timestamp clock_now) {
   now_ = std::max(now_, clock_now);
+  cache_.expire(now_);
   if (now_ < next_event_) return;
   apply_due();
   forget_old();
@@ -166,6 +167,7 @@ void model_state::restart(timestamp clock_now) {
     queue.starts = engine::rate_window(queue.settings.rate);
     queue.group_starts.clear();
   }
+  cache_.end_claims();
   next_event_ = now_;
 }
 
@@ -235,6 +237,9 @@ std::vector<hint> model_state::take_hints() {
     out.push_back({.what = engine::job_topic(id.text())});
   }
   if (std::exchange(crons_changed_, false)) out.push_back({.what = engine::cron_topic()});
+  for (const engine::cache_key& at : cache_.take_hints()) {
+    out.push_back({.what = engine::cache_topic(at.project, at.key)});
+  }
   return out;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "model_cache.hpp"
+
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/engine/rate_window.hpp>
@@ -72,11 +74,12 @@ struct plan {
   std::map<engine::queue_key, std::uint64_t> jobs_added;
   std::set<engine::queue_key> queues_added;
   std::size_t crons_added{0};
+  std::size_t claims_added{0};
 };
 
 class model_state final {
 public:
-  explicit model_state(const options& with) : limits_(with) {}
+  explicit model_state(const options& with) : limits_(with), cache_(with.cache_bytes_max) {}
 
   /// Lets everything happen that is due at `clock_now`. The state's time never goes back.
   void advance(timestamp clock_now);
@@ -159,6 +162,20 @@ private:
   [[nodiscard]] std::optional<engine::job_id> fire(engine::cron_entry& entry, const plan& with);
   [[nodiscard]] const job_record* predecessor(const engine::cron_entry& entry) const;
 
+  // model_cache.cpp
+  template <cache_step Step>
+  refused check(const Step& step, plan& with) const {
+    return cache_.check(step, with.claims_added, now_);
+  }
+  template <cache_step Step>
+  engine::outcome apply(const Step& step, const plan&) {
+    return cache_.apply(step, {.now = now_, .next_stamp = [this] { return next_stamp(); }});
+  }
+  template <cache_query Query>
+  [[nodiscard]] result<engine::answer> read(const Query& what) const {
+    return cache_.read(what, now_);
+  }
+
   // model_queries.cpp
   [[nodiscard]] result<engine::answer> read(const engine::find_job& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::read_job_log& what) const;
@@ -226,6 +243,9 @@ private:
   std::map<std::array<std::string, 3>, idempotency_record> idempotency_;
   /// Queues in which a job ended since the last `trim_finished`.
   std::set<engine::queue_key> ended_in_;
+
+  /// A read is a use, which changes what goes first and nothing that can be read.
+  mutable cache_model cache_;
 
   // Hints collected since `take_hints`.
   std::map<engine::queue_key, std::size_t> available_hints_;

@@ -141,3 +141,34 @@ SELECT stamp, made_at FROM idempotency ORDER BY stamp
 
 -- :copy_to
 VACUUM INTO ?1
+
+-- :insert_cache
+INSERT INTO cache_entry (id, project, key, created_at, expires_at, stale_until, bytes, content_type,
+                         tags, value)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+
+-- :delete_cache
+DELETE FROM cache_entry WHERE id = ?1
+
+-- :read_cache
+SELECT value FROM cache_entry WHERE id = ?1
+
+-- :read_cache_rows
+SELECT id, project, key, created_at, expires_at, stale_until, bytes, content_type, tags
+FROM cache_entry ORDER BY id
+
+-- :write_cache_mark
+INSERT INTO cache_mark (project, tag, stamp) VALUES (?1, ?2, ?3)
+ON CONFLICT (project, tag) DO UPDATE SET stamp = excluded.stamp
+
+-- :delete_cache_mark
+DELETE FROM cache_mark WHERE project = ?1 AND tag = ?2
+
+-- :read_cache_marks
+SELECT project, tag, stamp FROM cache_mark
+
+-- :empty_cache
+DELETE FROM cache_entry
+
+-- :empty_cache_marks
+DELETE FROM cache_mark

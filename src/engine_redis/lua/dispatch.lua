@@ -11,14 +11,17 @@ local kind_transaction = 1
 local store_id
 
 -- What the steps of the transaction that is under way have found out, for each other.
-local plan = {addressed = {}, jobs_added = {}, queues_added = {}, queues_count = 0,
-              crons_added = 0}
+local plan = {addressed = {}, jobs_added = {}, queues_added = {}}
 
 local function new_plan(level)
-  if next(plan.addressed) ~= nil then plan.addressed = {} end
-  if next(plan.jobs_added) ~= nil then plan.jobs_added = {} end
-  if next(plan.queues_added) ~= nil then plan.queues_added = {} end
-  plan.queues_count, plan.crons_added, plan.level, plan.kept = 0, 0, level, nil
+  for name, value in pairs(plan) do
+    if type(value) ~= 'table' then
+      plan[name] = nil
+    elseif next(value) ~= nil then
+      plan[name] = {}
+    end
+  end
+  plan.queues_count, plan.crons_added, plan.level = 0, 0, level
 end
 
 local function is_addressed(job)
@@ -39,9 +42,17 @@ local function check(list, kinds)
   end
 end
 
--- The tables that are few calls' business are made when they are first asked for.
+-- The part that has the steps and the queries with this number.
+local function need_part(number)
+  if number < 20 then
+    parts.need('steps_cron')
+  elseif number < 40 then
+    parts.need('steps_cache')
+  end
+end
+
 local function kind_of(number)
-  if not steps[number] then parts.need('steps_cron') end
+  if not steps[number] then need_part(number) end
   return steps[number]
 end
 
@@ -108,6 +119,7 @@ end
 local function answer_query(text)
   local off, _, number = unpack_some(text, 2, 0)
   parts.need('queries')
+  if not queries[number] then need_part(number) end
   local query = queries[number]
   if number ~= 1 then settle() end
   if query.arity == 0 then return query.answer() end
@@ -149,8 +161,11 @@ local function hint_text()
       changed_jobs[#changed_jobs + 1] = pack(job.tag, job.id)
     end
   end
-  return pack(hints.crons, count) .. concat(out) .. pack(#changed_jobs) .. concat(changed_jobs),
-         hints.crons or count > 0 or #changed_jobs > 0
+  local filled = {}
+  for i, at in ipairs(hints.cache) do filled[i] = pack(at[1], at[2]) end
+  return pack(hints.crons, count) .. concat(out) .. pack(#changed_jobs) .. concat(changed_jobs) ..
+         pack(#filled) .. concat(filled),
+         hints.crons or count > 0 or #changed_jobs > 0 or #filled > 0
 end
 
 -- Writes everything down and says what there is to say besides the answers. `number`: of the last
@@ -158,6 +173,7 @@ end
 local function finish(number)
   change.trim_ended(true)
   queues.settle_lanes()
+  cache.save()
   state.save()
   jobs.save()
   queues.save()
@@ -212,6 +228,7 @@ local function run()
   local all_happened = change.let_happen()
   change.forget_old(1000)
   idempotency.forget_old()
+  cache.sweep()
   if not all_happened then return {'again', finish(number - 1)} end
 
   local named = args[2] == '' and {0} or {cmsgpack.unpack(args[2])}

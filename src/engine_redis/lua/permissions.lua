@@ -14,6 +14,8 @@ local tried = {
   {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
   {'GET', 'probe'}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
   {'DEL', list}, {'DEL', names}, {'DEL', members},
+  {'ZMSCORE', names, 'a'}, {'ZSCORE', names, 'a'}, {'ZCARD', names}, {'ZSCAN', names, 0},
+  {'HSCAN', hash, 0}, {'UNLINK', names},
 }
 
 local function is_refused(answer)

@@ -55,6 +55,8 @@ struct engine_settings {
   std::chrono::milliseconds async_window{50};
   std::size_t hot_jobs_bytes{std::size_t{64} << 20U};
   std::size_t page_cache_bytes{std::size_t{32} << 20U};
+  /// Of the cache of each project, on either engine.
+  std::uint64_t cache_bytes_max{engine::cache_bytes_default};
   /// What holds where neither a job nor its queue says anything.
   engine::queue_settings defaults;
 };

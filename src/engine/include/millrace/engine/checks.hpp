@@ -19,6 +19,10 @@ namespace millrace::engine {
 /// Fields of the job are named `job.<field>`.
 [[nodiscard]] result<void> check_cron_entry(const cron_entry& entry);
 
+[[nodiscard]] result<void> check_cache_tags(const std::vector<std::string>& tags);
+[[nodiscard]] result<void> check_cache_pattern(std::string_view pattern);
+[[nodiscard]] result<void> check_read(const read_cache& what);
+
 [[nodiscard]] result<void> check_step(const step& what);
 
 /// Each step by itself, their number, and that no record is addressed twice (duplicate_target):

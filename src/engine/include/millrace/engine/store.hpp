@@ -1,6 +1,7 @@
 #pragma once
 
 #include <millrace/base/error.hpp>
+#include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/limits.hpp>
 #include <millrace/engine/queries.hpp>
 #include <millrace/engine/queue_steps.hpp>
@@ -22,11 +23,16 @@ namespace millrace::engine {
 /// One atomic step of any capability. A further capability adds its steps here.
 using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
                           report_progress, cancel_job, delete_job, requeue_dead, purge_jobs,
-                          configure_queue, put_cron, delete_cron, fire_cron>;
+                          configure_queue, put_cron, delete_cron, fire_cron,
+                          // The cache.
+                          put_cache, claim_cache, renew_claim, release_claim, delete_cache,
+                          invalidate_tag, delete_matching, clear_cache>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
-                             queue_configured, cron_fired>;
+                             queue_configured, cron_fired,
+                             // The cache.
+                             cache_stored, cache_claimed, cache_dropped>;
 
 /// Makes a repeated request harmless: the first answer is kept for 24 h in the same commit as its
 /// effect, and given again. A transaction that was refused keeps no key. Looked at before the
@@ -73,11 +79,15 @@ using commit_result = std::expected<committed, refusal>;
 
 using query =
     std::variant<find_job, read_job_log, list_jobs, dead_at, find_queue, list_queues,
-                 read_dead_stats, find_cron, list_crons, due_crons, read_clock, probe_store>;
+                 read_dead_stats, find_cron, list_crons, due_crons, read_clock, probe_store,
+                 // The cache.
+                 read_cache, list_cache, read_cache_stats>;
 using answer = std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
                             std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
                             std::optional<cron_entry>, page<cron_entry>, due_crons::due, timestamp,
-                            probe_store::report>;
+                            probe_store::report,
+                            // The cache.
+                            read_cache::found, list_cache::rows, read_cache_stats::numbers>;
 
 struct store_traits {
   std::string_view engine;

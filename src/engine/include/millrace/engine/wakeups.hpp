@@ -24,6 +24,8 @@ struct topic {
     job,
     /// The recurring jobs changed (`cron_topic`).
     cron,
+    /// The key of a cache was filled or given up (`cache_topic`).
+    cache,
   };
   kind what{kind::queue};
   std::string name;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -24,6 +25,8 @@ struct options {
   std::size_t hot_jobs_bytes{std::size_t{64} << 20U};
   /// SQLite's page cache.
   std::size_t page_cache_bytes{std::size_t{32} << 20U};
+  /// Bytes that the cache of each project may hold, in memory and on disk.
+  std::uint64_t cache_bytes_max{engine::cache_bytes_default};
   /// How long an `async` change may wait for its sync.
   std::chrono::milliseconds async_window{50};
   /// So much of the log is written when the store is opened: overwriting it later, a sync has

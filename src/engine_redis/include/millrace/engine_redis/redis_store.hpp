@@ -7,6 +7,7 @@
 #include <millrace/redis/connection.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ struct options {
   /// What holds where a queue has not set it itself: whoever opens the store last decides, for all
   /// processes.
   engine::queue_settings defaults;
+  /// Bytes that the cache of each project may hold, as `cache_entry_bytes` counts; Redis takes
+  /// about 300 bytes more an entry.
+  std::uint64_t cache_bytes_max{engine::cache_bytes_default};
   /// Not owned; empty: the server's own clock. A clock that does not tick replaces it, for tests.
   const clock_source* clock{nullptr};
   /// How safe an acknowledged change is on this server; empty: found out from its configuration

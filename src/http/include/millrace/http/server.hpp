@@ -1,6 +1,7 @@
 #pragma once
 
 #include <millrace/base/awaitable.hpp>
+#include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
 
@@ -71,6 +72,8 @@ struct server_options {
   std::function<result<void>(const std::filesystem::path&)> backup;
   /// Where a backup is kept while it is sent. Empty: the system's temporary directory.
   std::filesystem::path scratch_directory;
+  /// How long an entry of the cache is kept where a request does not say.
+  duration cache_ttl{std::chrono::hours{1}};
   /// What `/health` and the metrics say.
   std::string version{"unknown"};
 };

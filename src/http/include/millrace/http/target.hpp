@@ -29,6 +29,8 @@ public:
 
   /// The value; the last where it stands there twice.
   [[nodiscard]] std::optional<std::string> text(std::string_view name);
+  /// All values of a name, in their order.
+  [[nodiscard]] std::vector<std::string> texts(std::string_view name);
   /// `true`/`1` or `false`/`0`; a name alone counts as true. False where it is not given.
   [[nodiscard]] bool flag(std::string_view name);
   /// A whole number in [min, max], or `otherwise` where it is not given.

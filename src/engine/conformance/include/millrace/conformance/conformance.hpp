@@ -23,6 +23,9 @@ enum class ending : std::uint8_t {
   killed,
 };
 
+/// The quota of the cache with which every engine under test is opened: small enough to be filled.
+inline constexpr std::uint64_t cache_bytes_under_test = 200'000;
+
 /// A fresh engine for one test, and whatever it needs to live (a directory, a server).
 class opened_engine {
 public:

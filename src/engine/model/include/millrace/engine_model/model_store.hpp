@@ -6,6 +6,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,6 +25,7 @@ struct options {
   std::size_t idempotency_keys_max{engine::idempotency_keys_max};
   std::size_t queues_max{engine::queues_max};
   std::size_t crons_max{engine::crons_max};
+  std::uint64_t cache_bytes_max{engine::cache_bytes_default};
   /// What holds where a queue has not set it itself.
   engine::queue_settings defaults;
 };

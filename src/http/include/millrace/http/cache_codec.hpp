@@ -1,0 +1,60 @@
+#pragma once
+
+#include <millrace/base/error.hpp>
+#include <millrace/cache/shared_cache.hpp>
+#include <millrace/engine/cache_steps.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Entries of the cache as JSON, in the shapes of the API. Decoders are strict, as those of jobs.
+namespace millrace::http {
+
+/// Items of one bulk request.
+inline constexpr std::size_t cache_items_max = 10'000;
+
+/// `{"keys":[…]}`, and `stale` where it is asked for.
+struct cache_keys_request {
+  std::vector<std::string> keys;
+  bool stale{false};
+};
+[[nodiscard]] result<cache_keys_request> decode_cache_keys(std::string_view body,
+                                                           bool may_be_stale);
+
+/// `{"items":[{"key","value"|"value_base64","content_type","ttl","stale_for","tags","if_absent",
+/// "if_version","lease"}]}`: one entry an item.
+[[nodiscard]] result<std::vector<result<engine::put_cache>>> decode_cache_items(
+    std::string_view body, const std::string& project);
+
+/// The lease of a claim, which is told as a text: its digits mean nothing to anybody.
+[[nodiscard]] result<std::uint64_t> parse_cache_lease(std::string_view text,
+                                                      std::string_view field);
+
+/// `{"wait","lease"}`.
+struct cache_claim_request {
+  duration wait{0};
+  duration lease{std::chrono::seconds{30}};
+};
+[[nodiscard]] result<cache_claim_request> decode_cache_claim(std::string_view body);
+
+/// Appends `"value":…` where it is JSON and says so, else `"value_base64":"…"`; and its content
+/// type, version and times.
+void append_cache_value(std::string& out, const engine::cache_entry& entry);
+void append_cache_stored(std::string& out, std::string_view key,
+                         const engine::cache_stored& stored);
+void append_cache_claimed(std::string& out, const engine::cache_claimed& claimed);
+void append_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
+                          const cache::cache_numbers& of_process);
+
+/// The same for Prometheus.
+void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
+                          const cache::cache_numbers& of_process);
+
+/// How many of the reads were answered; 0 before the first.
+[[nodiscard]] double hit_rate(const cache::cache_numbers& of) noexcept;
+
+}  // namespace millrace::http
