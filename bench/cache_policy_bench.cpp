@@ -1,10 +1,11 @@
-// Which eviction policy keeps what is asked for: the hit ratios of W-TinyLFU, S3-FIFO, SIEVE, LRU and
-// of S3-FIFO whose main queue is filled, which our local cache uses, on generated requests in the shapes of public traces.
+// Which eviction policy keeps what is asked for: the hit ratios of W-TinyLFU, S3-FIFO, SIEVE, LRU
+// and of S3-FIFO whose main queue is filled, which our local cache uses, on generated requests in
+// the shapes of public traces.
 //
 //   cache_policy_bench [REQUESTS] [SEED]
 //
-// The caches hold a hundredth, a twentieth, a fifth and half of the bytes that a trace touches. The last
-// lines say how far each policy is from the best of every column.
+// The caches hold a hundredth, a twentieth, a fifth and half of the bytes that a trace touches. The
+// last lines say how far each policy is from the best of every column.
 
 #include "cache_policies/lru.hpp"
 #include "cache_policies/s3_fifo.hpp"

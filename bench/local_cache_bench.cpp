@@ -1,16 +1,18 @@
-// What the local cache costs: a hit on one thread and on several at once, mixes of reads and writes,
-// and how many bytes of memory it takes beside what it says.
+// What the local cache costs: a hit on one thread and on several at once, mixes of reads and
+// writes, and how many bytes of memory it takes beside what it says.
 //
 //   local_cache_bench [ROUNDS] [THREADS]
 //
-// Keys by Zipf 0.99 of 100 000, values of 128 bytes, 64 MiB. Every figure is the median of the rounds,
-// with the best beside it: processor time for a step, because a machine that others use too says
-// little by the clock on the wall, and steps a second by that clock. The time is given to the cache; `with a clock` reads one for every get.
+// Keys by Zipf 0.99 of 100 000, values of 128 bytes, 64 MiB. Every figure is the median of the
+// rounds, with the best beside it: processor time for a step, because a machine that others use too
+// says little by the clock on the wall, and steps a second by that clock. The time is given to the
+// cache; `with a clock` reads one for every get.
 
 #include <millrace/base/clock.hpp>
 #include <millrace/cache/local_cache.hpp>
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,7 +22,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <ctime>
-#include <malloc.h>
 #include <random>
 #include <string>
 #include <string_view>
@@ -62,11 +63,9 @@ workload make_workload() {
 }
 
 cached_value value_of(const workload& load, std::uint32_t key, timestamp now) {
-  return cached_value::make(load.keys[key],
-                            {.version = 1,
-                             .created_at = now,
-                             .expires_at = now + std::chrono::hours{1}},
-                            "application/json", load.data);
+  return cached_value::make(
+      load.keys[key], {.version = 1, .created_at = now, .expires_at = now + std::chrono::hours{1}},
+      "application/json", load.data);
 }
 
 // The clock: none, or a look at the machine's for every get.
@@ -143,10 +142,11 @@ void measure(const workload& load, const shape& what, unsigned threads, unsigned
   std::ranges::sort(cpu);
   std::ranges::sort(wall);
   const auto rate = [&](double nanoseconds) { return threads * 1e3 / nanoseconds; };
-  fmt::print("{:<18} {} thread{} {:>6.1f} ns of CPU (best {:.1f}); on the wall {:>6.1f} M/s "
-             "(best {:.1f})\n",
-             what.name, threads, threads == 1 ? " " : "s", cpu[cpu.size() / 2], cpu.front(),
-             rate(wall[wall.size() / 2]), rate(wall.front()));
+  fmt::print(
+      "{:<18} {} thread{} {:>6.1f} ns of CPU (best {:.1f}); on the wall {:>6.1f} M/s "
+      "(best {:.1f})\n",
+      what.name, threads, threads == 1 ? " " : "s", cpu[cpu.size() / 2], cpu.front(),
+      rate(wall[wall.size() / 2]), rate(wall.front()));
 }
 
 void memory(const workload& load) {
@@ -162,11 +162,12 @@ void memory(const workload& load) {
   const local_cache_usage usage = cache->usage();
   const double taken = in_use() - before;
   const double payload = static_cast<double>(load.keys[0].size() + load.data.size());
-  fmt::print("memory: {} of {} bytes said, {:.0f} taken ({:+.1f} %), {} entries, {:.0f} bytes each "
-             "besides key and value\n",
-             usage.bytes, usage.bytes_max, taken,
-             (taken / static_cast<double>(usage.bytes_max) - 1) * 100, usage.entries,
-             static_cast<double>(usage.bytes) / static_cast<double>(usage.entries) - payload);
+  fmt::print(
+      "memory: {} of {} bytes said, {:.0f} taken ({:+.1f} %), {} entries, {:.0f} bytes each "
+      "besides key and value\n",
+      usage.bytes, usage.bytes_max, taken, (taken / static_cast<double>(usage.bytes_max) - 1) * 100,
+      usage.entries,
+      static_cast<double>(usage.bytes) / static_cast<double>(usage.entries) - payload);
 }
 
 }  // namespace

@@ -9,13 +9,13 @@
 namespace millrace::policies {
 
 /// Who fills a main queue that has room: only those asked for again, as published, or also what the
-/// small queue would drop. The latter keeps a part of a loop longer than the cache, where the former
-/// keeps nothing.
+/// small queue would drop. The latter keeps a part of a loop longer than the cache, where the
+/// former keeps nothing.
 enum class main_filling : std::uint8_t { proven, any };
 
-/// S3-FIFO: a small queue that filters what is asked for once, a main queue with second chances, and
-/// a memory of keys that left the small queue.
-/// Source: Yang et al., "FIFO Queues are All You Need for Cache Eviction", SOSP 2023.
+/// S3-FIFO: a small queue that filters what is asked for once, a main queue with second chances,
+/// and a memory of keys that left the small queue. Source: Yang et al., "FIFO Queues are All You
+/// Need for Cache Eviction", SOSP 2023.
 template <main_filling Filling>
 class s3_queues final {
 public:

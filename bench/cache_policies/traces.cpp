@@ -104,9 +104,7 @@ std::vector<request> storage(std::size_t count, random_source& random) {
   std::uint64_t fresh = 2 * once;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t turn = i / 30'000 % 4;
-    made[i].key = turn == 3             ? fresh++
-                  : i % 2 == 0          ? once + i / 2 % 40'000
-                                        : ranks(random);
+    made[i].key = turn == 3 ? fresh++ : i % 2 == 0 ? once + i / 2 % 40'000 : ranks(random);
   }
   return made;
 }

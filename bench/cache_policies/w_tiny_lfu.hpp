@@ -50,7 +50,8 @@ private:
     }
     (all_[at].list == 1 ? probation_ : protected_).unlink(at);
     protected_.push(at);
-    const auto most = static_cast<std::uint64_t>(0.8 * static_cast<double>(capacity_ - window_max()));
+    const auto most =
+        static_cast<std::uint64_t>(0.8 * static_cast<double>(capacity_ - window_max()));
     while (protected_.bytes() > most) {
       const std::uint32_t oldest = protected_.oldest();
       protected_.unlink(oldest);

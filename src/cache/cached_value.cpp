@@ -22,8 +22,8 @@ constexpr std::int64_t latest_micros = std::int64_t{1} << 53;
 
 std::uint32_t to_millis(duration span) noexcept {
   const auto millis = std::chrono::floor<std::chrono::milliseconds>(span).count();
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(
-      millis, 0, std::int64_t{std::numeric_limits<std::uint32_t>::max()}));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(millis, 0, std::int64_t{std::numeric_limits<std::uint32_t>::max()}));
 }
 
 char* append(char* at, std::string_view text) noexcept {

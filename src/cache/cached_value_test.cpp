@@ -66,8 +66,8 @@ TEST(CachedValue, TagsOfOneNameHaveOneNumber) {
 
 // Far windows do not overflow the arithmetic of whoever adds them.
 TEST(CachedValue, BoundsItsTimes) {
-  const cached_value made =
-      cached_value::make("k", {.expires_at = timestamp::max(), .stale_for = duration::max()}, "", "");
+  const cached_value made = cached_value::make(
+      "k", {.expires_at = timestamp::max(), .stale_for = duration::max()}, "", "");
   EXPECT_GT(made.expires_at() + made.stale_for(), made.expires_at());
 }
 

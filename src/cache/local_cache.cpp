@@ -83,9 +83,8 @@ void local_cache::raise_barrier(std::uint64_t hash) noexcept {
 }
 
 bool local_cache::tags_moved(const cached_value& value, std::uint64_t since) const noexcept {
-  return std::ranges::any_of(value.tags(), [&](tag_id tag) {
-    return barrier_of(std::to_underlying(tag)) > since;
-  });
+  return std::ranges::any_of(
+      value.tags(), [&](tag_id tag) { return barrier_of(std::to_underlying(tag)) > since; });
 }
 
 bool local_cache::outdated(const cached_value& value, std::uint64_t hash,
@@ -182,8 +181,8 @@ std::size_t local_cache::evict_where(const std::function<bool(std::string_view)>
     while (true) {
       std::vector<cached_value> dropped;
       const std::scoped_lock lock(in->held);
-      const std::uint32_t end = std::min<std::uint32_t>(in->table.slot_count(),
-                                                        from + std::uint32_t{local_slice});
+      const std::uint32_t end =
+          std::min<std::uint32_t>(in->table.slot_count(), from + std::uint32_t{local_slice});
       if (from >= end) break;
       for (; from < end; ++from) {
         const cached_value& value = in->table.at(from).value;
@@ -222,9 +221,9 @@ std::size_t local_cache::sweep(timestamp now, std::size_t entries_max) {
     shard& in = *shards_[swept_.load(std::memory_order_relaxed) % shards_.size()];
     std::vector<cached_value> dropped;
     const std::scoped_lock lock(in.held);
-    const std::size_t count = std::min({entries_max, local_slice,
-                                        std::size_t{in.table.slot_count()} -
-                                            std::min(in.swept, in.table.slot_count())});
+    const std::size_t count =
+        std::min({entries_max, local_slice,
+                  std::size_t{in.table.slot_count()} - std::min(in.swept, in.table.slot_count())});
     for (std::size_t i = 0; i < count; ++i, ++in.swept) {
       const local_table::slot& one = in.table.at(in.swept);
       if (one.value && standing_of(one.value, now) == standing::gone) {

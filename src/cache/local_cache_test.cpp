@@ -256,7 +256,8 @@ TEST(LocalCache, ThreadsNeverSeeWhatAnEvictionReplaced) {
   std::atomic<std::uint64_t> wrong{0};
   std::atomic<std::uint64_t> hits{0};
   const auto read = [&](std::uint64_t seed) {
-    for (std::uint64_t i = seed; !done.load(); i = i * 6364136223846793005ULL + 1442695040888963407ULL) {
+    for (std::uint64_t i = seed; !done.load();
+         i = i * 6364136223846793005ULL + 1442695040888963407ULL) {
       const std::size_t at = (i >> 33) % keys;
       const std::string key = key_of("k", at);
       const std::uint64_t least = store[at].announced.load();

@@ -44,8 +44,8 @@ local_table::bucket* local_table::find(std::uint64_t hash, std::string_view key)
   }
 }
 
-void local_table::insert(std::uint64_t hash, cached_value value, std::uint64_t since,
-                         timestamp now, std::vector<cached_value>& dropped) {
+void local_table::insert(std::uint64_t hash, cached_value value, std::uint64_t since, timestamp now,
+                         std::vector<cached_value>& dropped) {
   const std::size_t bytes = value.memory_bytes();
   MILLRACE_ASSERT(bytes <= bytes_max_ / 4);
   make_place(bytes, now, dropped);
@@ -166,8 +166,7 @@ void local_table::unlink(std::uint32_t index) noexcept {
   from.bytes -= one.value.memory_bytes();
 }
 
-void local_table::make_place(std::size_t bytes, timestamp now,
-                             std::vector<cached_value>& dropped) {
+void local_table::make_place(std::size_t bytes, timestamp now, std::vector<cached_value>& dropped) {
   if (free_ == nil && slots_.size() == slots_max_) {
     const std::size_t more = slots_max_ + slots_max_ / 4 + 16;
     const std::size_t held = small_.bytes + main_.bytes;
@@ -234,8 +233,7 @@ void local_table::move_to_main(std::uint32_t index) noexcept {
   push(main_, index);
 }
 
-void local_table::drop(std::uint32_t index, timestamp now,
-                       std::vector<cached_value>& dropped) {
+void local_table::drop(std::uint32_t index, timestamp now, std::vector<cached_value>& dropped) {
   dropped.push_back(remove(index));
   if (!over(dropped.back(), now)) ++evictions_;
 }
@@ -248,7 +246,8 @@ void local_table::remember(std::uint32_t fingerprint) noexcept {
       place = at;
       break;
     }
-    if (ghost_clock_ - ghosts_[at].dropped_at > ghost_clock_ - ghosts_[place].dropped_at) place = at;
+    if (ghost_clock_ - ghosts_[at].dropped_at > ghost_clock_ - ghosts_[place].dropped_at)
+      place = at;
   }
   ghosts_[place] = {fingerprint, ghost_clock_};
   // Zero marks a place that was never used.

@@ -10,11 +10,12 @@
 
 namespace millrace::cache {
 
-/// The entries of one part of a local cache, by key, within a number of bytes, in the order in which
-/// they would go: S3-FIFO. New ones enter the small queue. At its end those used twice meanwhile go
-/// on to the main queue, and the others too while that has room; the rest leave, and their keys are
-/// remembered for a while as ghosts: asked for again, they enter the main queue directly. At the end
-/// of the main queue an entry goes back to its beginning once for every use, up to three.
+/// The entries of one part of a local cache, by key, within a number of bytes, in the order in
+/// which they would go: S3-FIFO. New ones enter the small queue. At its end those used twice
+/// meanwhile go on to the main queue, and the others too while that has room; the rest leave, and
+/// their keys are remembered for a while as ghosts: asked for again, they enter the main queue
+/// directly. At the end of the main queue an entry goes back to its beginning once for every use,
+/// up to three.
 ///
 /// Threading: none; whoever holds the part's lock.
 /// Limits:    entries and tables together stay within `bytes_max`, which is at least 16 KiB, for

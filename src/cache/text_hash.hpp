@@ -13,8 +13,8 @@ namespace millrace::cache {
   return static_cast<std::uint64_t>(wide) ^ static_cast<std::uint64_t>(wide >> 64);
 }
 
-/// A fast hash of a text for tables in memory. Whoever does not know the seed cannot choose keys that
-/// collide.
+/// A fast hash of a text for tables in memory. Whoever does not know the seed cannot choose keys
+/// that collide.
 [[nodiscard]] inline std::uint64_t text_hash(std::string_view text, std::uint64_t seed) noexcept {
   constexpr std::uint64_t first = 0xa076'1d64'78bd'642fULL;
   constexpr std::uint64_t second = 0xe703'7ed1'a0b4'28dbULL;

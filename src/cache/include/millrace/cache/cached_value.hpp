@@ -35,11 +35,12 @@ struct value_facts {
 
 class local_table;
 
-/// An entry of the cache with its key, tags and bytes: one block of memory that everybody shares and
-/// nobody changes.
+/// An entry of the cache with its key, tags and bytes: one block of memory that everybody shares
+/// and nobody changes.
 ///
 /// Threading: copies may be used and dropped anywhere; one object by one thread at a time.
-/// Cost:      making one is one allocation; a copy is one atomic step. 48 bytes besides its contents.
+/// Cost:      making one is one allocation; a copy is one atomic step. 48 bytes besides its
+/// contents.
 class cached_value final {
 public:
   /// Holds nothing.

@@ -69,9 +69,9 @@ struct local_cache_usage {
 /// Source:     S3-FIFO (SOSP 2023), its main queue also filled by what the small one drops; chosen
 ///             by bench/cache_policy_bench.
 ///
-/// The order that keeps it coherent. Reading through: take a `ticket`, ask the store, `put` with that
-/// ticket. Writing: wait for the store's answer, `evict` the key, then report to the caller; to
-/// keep the written value, `put` it with a ticket taken after that `evict`, with the store's
+/// The order that keeps it coherent. Reading through: take a `ticket`, ask the store, `put` with
+/// that ticket. Writing: wait for the store's answer, `evict` the key, then report to the caller;
+/// to keep the written value, `put` it with a ticket taken after that `evict`, with the store's
 /// version. On an invalidation pushed by the store: `evict` or `evict_tag`.
 class local_cache final {
 public:
@@ -98,7 +98,8 @@ public:
   void flush();
 
   /// The store cannot be reached, so that its invalidations do not arrive. From now on an entry is
-  /// served, marked stale, for its `outage_for` after `at`, where it could have been at that moment.
+  /// served, marked stale, for its `outage_for` after `at`, where it could have been at that
+  /// moment.
   void source_lost(timestamp at);
   /// The store is back; whatever was there may have changed meanwhile and is flushed.
   void source_restored();
