@@ -49,6 +49,11 @@ private:
   }
 };
 
+std::uint64_t next_number() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 std::uint64_t micros(duration span) noexcept {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, span.count()));
 }
@@ -92,19 +97,26 @@ public:
   [[nodiscard]] std::uint64_t get(std::size_t family, field what) const {
     return values_[family][what].load(std::memory_order_relaxed);
   }
-  /// True once in `sample` calls.
+  /// True once in `sample` calls on average, after a number of them that nobody foresees: keys in a
+  /// fixed order would otherwise always meet the same turn.
   [[nodiscard]] bool draws(std::uint64_t sample) {
-    // Steps of chance: keys in a fixed order would otherwise always meet the same turn.
+    const std::uint64_t left = left_.load(std::memory_order_relaxed);
+    if (left > 1) [[likely]] {
+      left_.store(left - 1, std::memory_order_relaxed);
+      return false;
+    }
     std::uint64_t state = random_.load(std::memory_order_relaxed);
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
     random_.store(state, std::memory_order_relaxed);
-    return (state & (sample - 1)) == 0;
+    left_.store(1 + (state >> 8) % (2 * sample - 1), std::memory_order_relaxed);
+    return true;
   }
 
 private:
   bool shared_;
+  std::atomic<std::uint64_t> left_{0};
   std::atomic<std::uint64_t> random_{0x9e37'79b9'7f4a'7c15ULL};
   std::array<std::array<std::atomic<std::uint64_t>, field_count>, families_max + 1> values_{};
 };
@@ -185,7 +197,8 @@ family_figures& family_figures::operator-=(const family_figures& other) noexcept
 }
 
 access_stats::access_stats(std::uint64_t sample)
-    : sample_(sample),
+    : number_(next_number()),
+      sample_(sample),
       threads_(own_places + 1),
       keys_(std::make_unique<key_counts>()),
       sketch_(std::make_unique<access_sketch>()),
@@ -198,14 +211,22 @@ access_stats::~access_stats() {
 }
 
 access_stats::counters& access_stats::own() {
+  // What this thread used last; plain variables, because looking at one with a destructor costs.
+  // A number is given once, so that statistics in the place of deleted ones are not taken for them.
+  thread_local constinit std::uint64_t last_number = 0;
+  thread_local constinit counters* last = nullptr;
+  if (last_number == number_) [[likely]]
+    return *last;
   const std::size_t place = this_thread();
   counters* there = threads_[place].load(std::memory_order_acquire);
-  if (there != nullptr) [[likely]]
-    return *there;
-  auto fresh = std::make_unique<counters>(place == own_places);
-  if (threads_[place].compare_exchange_strong(there, fresh.get(), std::memory_order_acq_rel)) {
-    return *fresh.release();
+  if (there == nullptr) {
+    auto fresh = std::make_unique<counters>(place == own_places);
+    if (threads_[place].compare_exchange_strong(there, fresh.get(), std::memory_order_acq_rel)) {
+      there = fresh.release();
+    }
   }
+  last_number = number_;
+  last = there;
   return *there;
 }
 

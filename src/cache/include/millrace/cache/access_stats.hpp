@@ -53,7 +53,7 @@ struct used_key {
 /// Counts what happens to entries, per family, and which keys are used most.
 ///
 /// Guarantees: figures are exact. The most used keys are found from one of `sample` accesses: a key
-///             with more than a thousandth of all accesses is among them.
+///             with more than a thousandth of all accesses is among them, soon or late.
 /// Threading:  everything from any thread. Up to 64 threads count without an atomic
 ///             read-modify-write; reading may miss what is being counted.
 /// Limits:     23 KiB a thread, at most 1 MiB for keys, 64 KiB for accesses.
@@ -62,7 +62,7 @@ class access_stats final {
 public:
   /// Families beyond those declared: keys of none.
   static constexpr std::size_t no_family = families_max;
-  static constexpr std::uint64_t sample_default = 64;
+  static constexpr std::uint64_t sample_default = 256;
 
   /// `sample` is a power of two.
   explicit access_stats(std::uint64_t sample = sample_default);
@@ -99,6 +99,7 @@ private:
   [[nodiscard]] family_figures counted(std::size_t family) const;
   void sampled(counters& into, std::size_t family, std::string_view key);
 
+  std::uint64_t number_;
   std::uint64_t sample_;
   std::vector<std::atomic<counters*>> threads_;
   std::unique_ptr<key_counts> keys_;
