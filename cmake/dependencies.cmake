@@ -7,6 +7,9 @@ find_package(SQLite3 3.40 REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(fmt REQUIRED)
+find_package(zstd REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 
 # Asio and Beast are compiled once, here; everybody else only sees declarations.
 add_library(millrace_asio STATIC ${CMAKE_CURRENT_LIST_DIR}/asio.cpp)
