@@ -1,3 +1,4 @@
+#include "check_limits.hpp"
 #include "check_values.hpp"
 
 #include <millrace/base/names.hpp>
@@ -125,7 +126,7 @@ result<void> check_idempotency(const idempotency_key& key) {
 
 // The record a step addresses. Views into the transaction.
 struct target {
-  enum class kind : std::uint8_t { none, job, unique_key, settings, cron, lease, purge };
+  enum class kind : std::uint8_t { none, job, unique_key, settings, cron, lease, purge, limits };
   kind what{kind::none};
   std::uint64_t stamp{0};
   std::string_view project{};
@@ -167,6 +168,9 @@ struct target_of {
   target operator()(const fire_cron& s) const {
     return {.what = target::kind::cron, .project = s.project, .name = s.name};
   }
+  target operator()(const take_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const refund_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const reset_limits&) const { return {.what = target::kind::limits}; }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -182,6 +186,7 @@ std::string_view described(target::kind what) {
     case target::kind::cron: return "the same recurring job";
     case target::kind::lease: return "leases, which one step has to take together,";
     case target::kind::purge: return "the same jobs to purge";
+    case target::kind::limits: return "limits, which one step has to name together,";
     case target::kind::none: break;
   }
   return "the same record";

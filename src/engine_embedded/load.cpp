@@ -129,6 +129,7 @@ bool group_writer::reload() {
   place_rest(*fresh);
   load_crons(*fresh);
   load_keys(*fresh);
+  load_budgets();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);

@@ -156,6 +156,15 @@ std::string describer::text(const outcome& outcome) {
     return fmt::format("fired {} {}", done->made ? name_of(*done->made) : "nothing",
                        text(done->entry));
   }
+  if (const auto* done = std::get_if<limits_checked>(&outcome)) {
+    std::string out = fmt::format("limits {} {} at {}", done->allowed, done->granted, at(done->at));
+    for (const limit_state& one : done->limits) {
+      out += fmt::format("\n    {} of {} left {} from {} to {} {} {}us", one.count, one.limit,
+                         one.remaining, at(one.window_start), at(one.reset_time), one.allowed,
+                         one.retry_after.count());
+    }
+    return out;
+  }
   return "configured";
 }
 

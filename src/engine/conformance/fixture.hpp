@@ -62,6 +62,19 @@ struct outcome_of<fire_cron> {
   using type = cron_fired;
 };
 
+template <>
+struct outcome_of<take_limits> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<refund_limits> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<reset_limits> {
+  using type = limits_checked;
+};
+
 inline const queue_key work{.name = "work"};
 inline const queue_key other{.name = "other"};
 

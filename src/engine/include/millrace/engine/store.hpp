@@ -1,6 +1,7 @@
 #pragma once
 
 #include <millrace/base/error.hpp>
+#include <millrace/engine/limit_steps.hpp>
 #include <millrace/engine/limits.hpp>
 #include <millrace/engine/queries.hpp>
 #include <millrace/engine/queue_steps.hpp>
@@ -22,11 +23,12 @@ namespace millrace::engine {
 /// One atomic step of any capability. A further capability adds its steps here.
 using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
                           report_progress, cancel_job, delete_job, requeue_dead, purge_jobs,
-                          configure_queue, put_cron, delete_cron, fire_cron>;
+                          configure_queue, put_cron, delete_cron, fire_cron, take_limits,
+                          refund_limits, reset_limits>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
-                             queue_configured, cron_fired>;
+                             queue_configured, cron_fired, limits_checked>;
 
 /// Makes a repeated request harmless: the first answer is kept for 24 h in the same commit as its
 /// effect, and given again. A transaction that was refused keeps no key. Looked at before the
