@@ -55,6 +55,13 @@ awaitable<response> pause_cron(service& with, request& what);
 awaitable<response> resume_cron(service& with, request& what);
 awaitable<response> delete_cron(service& with, request& what);
 
+// Limits and budgets (routes_limits.cpp).
+awaitable<response> check_limits(service& with, request& what);
+awaitable<response> refund_limits(service& with, request& what);
+awaitable<response> settle_limits(service& with, request& what);
+awaitable<response> reset_limits(service& with, request& what);
+awaitable<response> consume_tokens(service& with, request& what);
+
 // The server itself (routes_health.cpp, routes_backup.cpp).
 awaitable<response> show_page(service& with, request& what);
 awaitable<response> show_openapi(service& with, request& what);

@@ -49,7 +49,8 @@ struct server_core {
             .jobs = queues{store},
             .options = options,
             .numbers = numbers,
-            .stopping = stopping} {}
+            .stopping = stopping,
+            .limits{store, options.rate_limits}} {}
 
   server_options options;
   router routes;

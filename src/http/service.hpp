@@ -4,6 +4,7 @@
 #include "turns.hpp"
 
 #include <millrace/http/server.hpp>
+#include <millrace/limiter/limiter.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <atomic>
@@ -19,6 +20,7 @@ struct service {
   const server_options& options;
   http_metrics& numbers;
   const std::atomic<bool>& stopping;
+  limiter limits;
   std::chrono::steady_clock::time_point started{std::chrono::steady_clock::now()};
   /// One backup at a time.
   std::atomic<bool> backing_up{false};

@@ -3,6 +3,7 @@
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
+#include <millrace/limiter/limit_policy.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -71,6 +72,8 @@ struct server_options {
   std::function<result<void>(const std::filesystem::path&)> backup;
   /// Where a backup is kept while it is sent. Empty: the system's temporary directory.
   std::filesystem::path scratch_directory;
+  /// The policies of limits, checked already. Nothing limits the server's own routes.
+  limit_settings rate_limits;
   /// What `/health` and the metrics say.
   std::string version{"unknown"};
 };
@@ -105,6 +108,10 @@ public:
 
   /// Where it listens, as URLs (`http://127.0.0.1:41234`), without the Unix socket.
   [[nodiscard]] std::vector<std::string> addresses() const;
+
+  /// Other policies of limits from now on; from any thread. Errors: those of `check_limit_settings`;
+  /// nothing has changed then.
+  [[nodiscard]] result<void> change_limits(limit_settings to);
 
   /// Accepts no more; long polls answer empty at once, event streams end with `retry:`, running
   /// requests finish; what is not done after `stop_deadline` is cut. Safe to call twice.
