@@ -10,7 +10,7 @@ namespace {
 std::vector<command> collect() {
   std::vector<command> all;
   for (const auto part : {server_commands, job_commands, queue_commands, dead_letter_commands,
-                          cron_commands, backup_commands, program_commands}) {
+                          cron_commands, backup_commands, program_commands, limit_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;
@@ -24,10 +24,11 @@ std::span<const command> all_commands() {
 }
 
 std::string_view group_purpose(std::string_view group) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> purposes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> purposes{{
       {"queue", "Look at queues, set them, pause and empty them."},
       {"dlq", "Look at dead letters: the jobs that have failed for good."},
       {"cron", "Make, look at and pause recurring jobs."},
+      {"limit", "Check, look at and reset rate limits and budgets."},
   }};
   for (const auto& [name, purpose] : purposes) {
     if (name == group) return purpose;

@@ -1,6 +1,7 @@
 #include "config.hpp"
 
 #include "config_file.hpp"
+#include "config_limits.hpp"
 #include "config_value.hpp"
 #include "queue_keys.hpp"
 #include "suggest.hpp"
@@ -210,6 +211,10 @@ constexpr std::array settings{
               return put(into.engine.defaults.depth_max,
                          from.as_integer(0, static_cast<std::int64_t>(queue_count_max)));
             }},
+    setting{"limits.legacy_headers", "MILLRACE_LIMITS_LEGACY_HEADERS", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.limits.legacy_headers, from.as_flag());
+            }},
     // Names of other backends, in the environment only.
     setting{"", "REDIS_URL", "",
             [](const config_value& from, serve_settings& into) {
@@ -276,7 +281,7 @@ std::unexpected<error> unknown_key(const file_entry& entry) {
     detail += fmt::format("; did you mean '{}'?", *meant);
   } else {
     detail += fmt::format("; known are {}", fmt::join(known, ", "));
-    if (!of_queue) detail += ", queues.NAME.*";
+    if (!of_queue) detail += ", queues.NAME.*, limits.policies.NAME.*";
   }
   return invalid(entry.where, std::move(detail), "unknown_key");
 }
@@ -297,6 +302,10 @@ result<void> apply_file(const std::string& file, serve_settings& into) {
   for (const file_entry& entry : *entries) {
     if (entry.path.size() == 3 && entry.path[0] == "queues") {
       if (auto applied = apply_queue_key(entry, into); !applied) return applied;
+      continue;
+    }
+    if (is_limit_key(entry)) {
+      if (auto applied = apply_limit_key(entry, into.limits); !applied) return applied;
       continue;
     }
     const std::string key = fmt::format("{}", fmt::join(entry.path, "."));
@@ -360,6 +369,9 @@ result<serve_settings> load_settings(const invocation& flags, const surroundings
   }
   if (auto applied = apply_flags(flags, loaded); !applied) {
     return std::unexpected(std::move(applied.error()));
+  }
+  if (auto sound = check_limits(loaded.limits); !sound) {
+    return std::unexpected(std::move(sound.error()));
   }
   loaded.engine.directory = loaded.data;
   loaded.engine.redis = with_pieces(std::move(loaded.engine.redis), loaded.redis_by_pieces);

@@ -4,6 +4,7 @@
 #include "config_redis.hpp"
 
 #include <millrace/engine/job.hpp>
+#include <millrace/limiter/limit_policy.hpp>
 #include <millrace/observe/logging.hpp>
 
 #include <cstddef>
@@ -37,6 +38,7 @@ struct serve_settings {
   engine_settings engine;
   redis_pieces redis_by_pieces;
   std::map<std::string, queue_changes> queues;
+  limit_settings limits;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;
 };
