@@ -10,7 +10,8 @@ namespace {
 std::vector<command> collect() {
   std::vector<command> all;
   for (const auto part : {server_commands, job_commands, queue_commands, dead_letter_commands,
-                          cron_commands, backup_commands, program_commands, cache_commands}) {
+                          cron_commands, backup_commands, program_commands, cache_commands,
+                          limit_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;
@@ -29,6 +30,7 @@ std::string_view group_purpose(std::string_view group) {
       {"dlq", "Look at dead letters: the jobs that have failed for good."},
       {"cron", "Make, look at and pause recurring jobs."},
       {"cache", "Keep values for a while, look at them and forget them."},
+      {"limit", "Check, look at and reset rate limits and budgets."},
   }};
   for (const auto& [name, purpose] : purposes) {
     if (name == group) return purpose;

@@ -15,5 +15,6 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> backup_commands();
 [[nodiscard]] std::vector<command> program_commands();
 [[nodiscard]] std::vector<command> cache_commands();
+[[nodiscard]] std::vector<command> limit_commands();
 
 }  // namespace millrace::cli

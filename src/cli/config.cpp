@@ -1,6 +1,7 @@
 #include "config.hpp"
 
 #include "config_file.hpp"
+#include "config_limits.hpp"
 #include "config_value.hpp"
 #include "queue_keys.hpp"
 #include "suggest.hpp"
@@ -220,6 +221,10 @@ constexpr std::array settings{
               return put(into.engine.cache_bytes_max,
                          from.as_bytes(std::size_t{1} << 20U, std::size_t{1} << 40U));
             }},
+    setting{"limits.legacy_headers", "MILLRACE_LIMITS_LEGACY_HEADERS", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.limits.legacy_headers, from.as_flag());
+            }},
     // Names of other backends, in the environment only.
     setting{"", "CACHE_DEFAULT_TTL", "",
             [](const config_value& from, serve_settings& into) {
@@ -296,7 +301,7 @@ std::unexpected<error> unknown_key(const file_entry& entry) {
     detail += fmt::format("; did you mean '{}'?", *meant);
   } else {
     detail += fmt::format("; known are {}", fmt::join(known, ", "));
-    if (!of_queue) detail += ", queues.NAME.*";
+    if (!of_queue) detail += ", queues.NAME.*, limits.policies.NAME.*";
   }
   return invalid(entry.where, std::move(detail), "unknown_key");
 }
@@ -317,6 +322,10 @@ result<void> apply_file(const std::string& file, serve_settings& into) {
   for (const file_entry& entry : *entries) {
     if (entry.path.size() == 3 && entry.path[0] == "queues") {
       if (auto applied = apply_queue_key(entry, into); !applied) return applied;
+      continue;
+    }
+    if (is_limit_key(entry)) {
+      if (auto applied = apply_limit_key(entry, into.limits); !applied) return applied;
       continue;
     }
     const std::string key = fmt::format("{}", fmt::join(entry.path, "."));
@@ -387,6 +396,9 @@ result<serve_settings> load_settings(const invocation& flags, const surroundings
         format_duration(*loaded.cache_ttl), format_duration(*loaded.redis_ttl)));
   }
   if (!loaded.cache_ttl) loaded.cache_ttl = loaded.redis_ttl;
+  if (auto sound = check_limits(loaded.limits); !sound) {
+    return std::unexpected(std::move(sound.error()));
+  }
   loaded.engine.directory = loaded.data;
   loaded.engine.redis = with_pieces(std::move(loaded.engine.redis), loaded.redis_by_pieces);
   if (!loaded.engine.redis.url.empty() && loaded.data != serve_settings{}.data) {

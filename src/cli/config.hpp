@@ -5,6 +5,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/engine/job.hpp>
+#include <millrace/limiter/limit_policy.hpp>
 #include <millrace/observe/logging.hpp>
 
 #include <cstddef>
@@ -42,6 +43,7 @@ struct serve_settings {
   std::optional<duration> redis_ttl;
   redis_pieces redis_by_pieces;
   std::map<std::string, queue_changes> queues;
+  limit_settings limits;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;
 };

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -42,12 +43,33 @@ std::string joined(const std::vector<std::string>& path) {
 }
 
 result<void> collect(const toml::table& from, const std::string& file,
+                     std::vector<std::string>& path, std::vector<file_entry>& entries);
+
+// Tables in a list are as tables whose names are their places.
+result<void> collect_list(const toml::array& from, const std::string& file,
+                          std::vector<std::string>& path, std::vector<file_entry>& entries) {
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    path.push_back(std::to_string(i));
+    if (auto taken = collect(*from[i].as_table(), file, path, entries); !taken) return taken;
+    path.pop_back();
+  }
+  return {};
+}
+
+bool is_list_of_tables(const toml::node& node) {
+  const auto* list = node.as_array();
+  return list != nullptr && !list->empty() && list->is_homogeneous(toml::node_type::table);
+}
+
+result<void> collect(const toml::table& from, const std::string& file,
                      std::vector<std::string>& path, std::vector<file_entry>& entries) {
   for (const auto& [key, node] : from) {
     path.emplace_back(key.str());
     const std::string where = fmt::format("{}:{}", file, node.source().begin.line);
     if (const auto* inner = node.as_table()) {
       if (auto taken = collect(*inner, file, path, entries); !taken) return taken;
+    } else if (is_list_of_tables(node)) {
+      if (auto taken = collect_list(*node.as_array(), file, path, entries); !taken) return taken;
     } else {
       auto value = to_value(node);
       if (!value) {

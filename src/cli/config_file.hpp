@@ -19,7 +19,8 @@ struct file_entry {
   std::string where;
 };
 
-/// Reads a TOML file into its keys, in the order of the file.
+/// Reads a TOML file into its keys, in the order of the file. Of a list of tables each has its
+/// place as a name: `{"limits", "policies", "chat", "limits", "0", "window"}`.
 ///
 /// Errors: invalid_argument (`invalid_configuration`) with file, line and what is wrong:
 /// unreadable, broken TOML, a value that is neither text, number, truth value nor a list of texts.

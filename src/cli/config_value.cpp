@@ -148,6 +148,14 @@ result<std::size_t> config_value::as_bytes(std::size_t min, std::size_t max) con
   return *bytes;
 }
 
+result<bool> config_value::as_flag() const {
+  if (const auto* flag = std::get_if<bool>(&value_)) return *flag;
+  const auto* text = std::get_if<std::string>(&value_);
+  if (text != nullptr && *text == "true") return true;
+  if (text != nullptr && *text == "false") return false;
+  return refuse("true or false");
+}
+
 result<std::string> config_value::as_choice(std::vector<std::string_view> allowed) const {
   const auto* text = std::get_if<std::string>(&value_);
   if (text != nullptr && std::ranges::find(allowed, *text) != allowed.end()) return *text;

@@ -77,6 +77,18 @@ std::filesystem::path socket_path(const serve_settings& settings) {
   return {};
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+  return name.data();
+}
+
+limit_settings limits_of(const serve_settings& settings) {
+  limit_settings limits = settings.limits;
+  limits.server_id = settings.server_id.empty() ? host_name() : settings.server_id;
+  return limits;
+}
+
 http::server_options server_options(const serve_settings& settings, const opened_engine& engine,
                                     const observe::logger& log) {
   http::server_options options{.listen = settings.listen,
@@ -84,6 +96,7 @@ http::server_options server_options(const serve_settings& settings, const opened
                                .host_names = settings.host_names,
                                .backup = engine.backup,
                                .scratch_directory = on_redis(settings) ? "" : settings.data,
+                               .rate_limits = limits_of(settings),
                                .version = std::string{version_text}};
   if (settings.cache_ttl) options.cache_ttl = *settings.cache_ttl;
   options.limits.connections_max = settings.connections_max;
@@ -119,15 +132,25 @@ void announce(std::ostream& out, const http::server& server, const opened_engine
       << std::flush;
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
-  return name.data();
-}
-
 exit_code fail_to_start(const context& with, const error& why) {
   report(with, why);
   return why.kind == errc::invalid_argument ? exit_code::usage : exit_code::failed;
+}
+
+// Of a configuration that makes no sense nothing is taken over.
+void reload_limits(const context& with, http::server& server, const observe::logger& log) {
+  const auto settings = load_settings(with.in, with.around);
+  auto changed = settings ? server.change_limits(limits_of(*settings))
+                          : result<void>(std::unexpected(settings.error()));
+  if (changed) {
+    log.event(observe::log_level::info, "limits_reloaded",
+              {{"capability", "limits"}, {"policies", settings->limits.policies.size()}});
+    return;
+  }
+  log.event(observe::log_level::warning, "limits_not_reloaded",
+            {{"capability", "limits"},
+             {"field", changed.error().field},
+             {"error", changed.error().detail}});
 }
 
 exit_code serve_with(context& with, const serve_settings& settings) {
@@ -148,6 +171,7 @@ exit_code serve_with(context& with, const serve_settings& settings) {
   const std::uint32_t threads =
       settings.threads > 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency());
   serving running{store, server_options(settings, *engine, log), log, threads};
+  running.on_hangup([&with, &log](http::server& server) { reload_limits(with, server, log); });
   if (auto started = running.start(); !started) return fail_to_start(with, started.error());
   pid_file pid;
   if (auto written = pid.write(settings.pid_file); !written) {

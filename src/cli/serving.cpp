@@ -72,6 +72,7 @@ struct serving::state {
   asio::signal_set signals;
   asio::steady_timer limit;
   bool stopping{false};
+  std::function<void(http::server&)> reload;
   http::server server;
   cron_scheduler cron;
 };
@@ -79,6 +80,11 @@ struct serving::state {
 void serving::state::await_signal() {
   signals.async_wait([this](const boost::system::error_code& ec, int number) {
     if (ec) return;
+    if (number == SIGHUP) {
+      if (reload) reload(server);
+      await_signal();
+      return;
+    }
     if (stopping) {
       log.event(observe::log_level::warning, "stopped_at_once", {{"signal", number}});
       ::_exit(EXIT_FAILURE);
@@ -124,9 +130,13 @@ serving::serving(engine::store& store, http::server_options options, const obser
 
 serving::~serving() = default;
 
+void serving::on_hangup(std::function<void(http::server&)> reload) {
+  state_->reload = std::move(reload);
+}
+
 result<void> serving::start() {
   boost::system::error_code ec;
-  for (const int number : {SIGTERM, SIGINT}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     state_->signals.add(number, ec);
     if (ec) return fail(errc::internal, "signals_unavailable", ec.message());
   }

@@ -6,6 +6,7 @@
 #include <millrace/observe/logging.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace millrace::cli {
@@ -22,6 +23,9 @@ public:
   ~serving();
   serving(const serving&) = delete;
   serving& operator=(const serving&) = delete;
+
+  /// What SIGHUP asks for; called on a thread of the server. Requires: not started.
+  void on_hangup(std::function<void(http::server&)> reload);
 
   /// Errors: those of `http::server::start`.
   [[nodiscard]] result<void> start();

@@ -1,4 +1,5 @@
 #include "check_cache.hpp"
+#include "check_limits.hpp"
 #include "check_values.hpp"
 
 #include <millrace/base/names.hpp>
@@ -142,7 +143,8 @@ struct target {
     lease,
     purge,
     cache,
-    tag
+    tag,
+    limits
   };
   kind what{kind::none};
   std::uint64_t stamp{0};
@@ -195,6 +197,9 @@ struct target_of {
   }
   target operator()(const delete_matching&) const { return {}; }
   target operator()(const clear_cache&) const { return {}; }
+  target operator()(const take_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const refund_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const reset_limits&) const { return {.what = target::kind::limits}; }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -212,6 +217,7 @@ std::string_view described(target::kind what) {
     case target::kind::purge: return "the same jobs to purge";
     case target::kind::cache: return "the same key of the cache";
     case target::kind::tag: return "the same tag of the cache";
+    case target::kind::limits: return "limits, which one step has to name together,";
     case target::kind::none: break;
   }
   return "the same record";

@@ -35,6 +35,11 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       insert_key_(*db_, sql::insert_idempotency),
       delete_key_(*db_, sql::delete_idempotency),
       cache_rows_(*db_),
+      write_budget_(*db_, sql::write_budget),
+      delete_budget_(*db_, sql::delete_budget),
+      sweep_budgets_(*db_, sql::sweep_budgets),
+      first_budget_(*db_, sql::first_budget),
+      read_budgets_(*db_, sql::read_budgets),
       leases_(*journal_),
       hot_(with_.hot_jobs_bytes) {}
 

@@ -10,6 +10,7 @@
 #include "sqlite.hpp"
 #include "stamps.hpp"
 
+#include <millrace/engine/limit_table.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/store.hpp>
 
@@ -48,7 +49,8 @@ struct group_report {
 ///   (advance(now) → execute… / read…)… → commit
 ///
 /// Guarantees: after a failed `commit` everything is as it was after the last successful one, but
-///             that starts of the failed group still count against rate bounds.
+///             that starts and charges of the failed group still count against rate bounds and
+///             the limits of windows.
 /// Threading:  one thread.
 class group_writer final {
 public:
@@ -255,6 +257,15 @@ private:
   [[nodiscard]] result<engine::answer> answer(const engine::read_cache& what);
   [[nodiscard]] result<engine::answer> answer(const engine::list_cache& what);
   [[nodiscard]] result<engine::answer> answer(const engine::read_cache_stats& what);
+  // steps_limits.cpp
+  refused check(const engine::take_limits& step, plan& with);
+  refused check(const engine::refund_limits& step, plan& with);
+  refused check(const engine::reset_limits& step, plan& with);
+  engine::outcome apply(engine::take_limits& step, const plan& with);
+  engine::outcome apply(engine::refund_limits& step, const plan& with);
+  engine::outcome apply(engine::reset_limits& step, const plan& with);
+  void keep_budgets(const std::string& project, const std::vector<engine::limit_check>& checks);
+  void load_budgets();
 
   // maintenance.cpp
   void apply_due();
@@ -336,10 +347,18 @@ private:
   statement delete_key_;
   cache_rows cache_rows_;
   cache_table cache_;
+  statement write_budget_;
+  statement delete_budget_;
+  statement sweep_budgets_;
+  statement first_budget_;
+  statement read_budgets_;
 
   lease_table leases_;
   std::unique_ptr<memory_state> memory_;
   hot_jobs hot_;
+  engine::limit_table limits_;
+  /// When the first of the budgets that are rows is over; none is over before.
+  timestamp first_budget_end_{timestamp::max()};
   stamp_source stamps_;
   std::int64_t last_queue_row_{0};
   timestamp now_{};

@@ -133,6 +133,7 @@ bool group_writer::reload() {
   load_crons(*fresh);
   load_keys(*fresh);
   load_cache();
+  load_budgets();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);

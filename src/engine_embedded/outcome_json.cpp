@@ -104,6 +104,49 @@ void take_id(reader& in, std::string_view name, engine::job_id& into) {
   into = std::move(*id);
 }
 
+json::object to_object(const engine::limits_checked& what) {
+  json::array limits;
+  for (const engine::limit_state& each : what.limits) {
+    limits.push_back(json::object{{"count", each.count},
+                                  {"limit", each.limit},
+                                  {"remaining", each.remaining},
+                                  {"window_start", to_micros(each.window_start)},
+                                  {"reset_time", to_micros(each.reset_time)},
+                                  {"allowed", each.allowed},
+                                  {"retry_after", each.retry_after.count()}});
+  }
+  return {{"limits", std::move(limits)},
+          {"allowed", what.allowed},
+          {"granted", what.granted},
+          {"at", to_micros(what.at)}};
+}
+
+engine::limits_checked read_limits(reader& in) {
+  engine::limits_checked out;
+  in.take("allowed", out.allowed);
+  in.take("granted", out.granted);
+  in.take("at", out.at);
+  const json::array* limits = in.array("limits");
+  if (limits == nullptr) return out;
+  for (const json::value& each : *limits) {
+    if (!each.is_object()) {
+      in.fail();
+      break;
+    }
+    reader limit(each.get_object());
+    engine::limit_state& state = out.limits.emplace_back();
+    limit.take("count", state.count);
+    limit.take("limit", state.limit);
+    limit.take("remaining", state.remaining);
+    limit.take("window_start", state.window_start);
+    limit.take("reset_time", state.reset_time);
+    limit.take("allowed", state.allowed);
+    limit.take("retry_after", state.retry_after);
+    if (limit.failed()) in.fail();
+  }
+  return out;
+}
+
 engine::jobs_leased read_leased(reader& in) {
   engine::jobs_leased out;
   in.take("next_at", out.next_at);
@@ -214,6 +257,8 @@ std::optional<engine::outcome> read_outcome(const json::object& from) {
     out = read_fired(in);
   } else if (auto cached = read_cache_outcome(from, in)) {
     out = std::move(*cached);
+  } else if (from.contains("limits")) {
+    out = read_limits(in);
   } else {
     out = engine::queue_configured{};
   }

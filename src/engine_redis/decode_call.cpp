@@ -1,6 +1,7 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "job_codec.hpp"
+#include "limit_codec.hpp"
 
 #include <millrace/base/names.hpp>
 #include <millrace/engine/retry.hpp>
@@ -51,6 +52,9 @@ constexpr std::array refusal_words{
                  0ms},
     refusal_word{"cron_moved", errc::conflict,
                  "The slot was fired or the recurring job changed meanwhile.", "", 0ms},
+    refusal_word{"limit_period_moved", errc::conflict,
+                 "The store's clock is outside the period of the budget: compute it anew.", "",
+                 0ms},
     refusal_word{"idempotency_mismatch", errc::invalid_argument,
                  "The idempotency key was used with another request.", "", 0ms},
     refusal_word{"version_mismatch", errc::precondition_failed,
@@ -196,6 +200,7 @@ engine::outcome unpack_outcome(const engine::enqueue_job* asked, unpacker& in) {
   if (kind == "p") return engine::jobs_purged{.count = static_cast<std::uint64_t>(in.integer())};
   if (kind == "f") return unpack_fired(in);
   if (auto cached = unpack_cache_outcome(kind, in)) return std::move(*cached);
+  if (kind == "m") return unpack_limits(in);
   if (kind != "q") in.fail();
   return engine::queue_configured{};
 }

@@ -1,6 +1,7 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "job_codec.hpp"
+#include "limit_codec.hpp"
 
 #include <millrace/base/names.hpp>
 #include <millrace/engine/checks.hpp>
@@ -117,6 +118,20 @@ struct step_encoder {
     out.add(pack_rest(entry));
   }
   void operator()(const engine::delete_cron& step) { out.add(14).add(step.project).add(step.name); }
+  void operator()(const engine::take_limits& step) {
+    out.add(40).add(std::to_underlying(step.mode)).array(step.checks.size());
+    for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
+  }
+  void operator()(const engine::refund_limits& step) {
+    out.add(41);
+    pack_time(out, step.taken_at);
+    out.array(step.checks.size());
+    for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
+  }
+  void operator()(const engine::reset_limits& step) {
+    out.add(42).array(step.checks.size());
+    for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
+  }
   void operator()(const engine::fire_cron& step) {
     out.add(15).add(step.project).add(step.name).add(step.version).add(to_micros(step.slot));
     pack_time(out, step.next_at);

@@ -118,6 +118,14 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(server.ask("DELETE /admin/cache/clear").json(), "CacheDeleted");
   expect_shape(server.ask("GET /v1/jobs/x").json(), "Problem");
   expect_shape(server.ask("POST /v1/jobs/" + made.text("id") + ":cancel").json(), "JobChanged");
+  const reply limits =
+      server.ask("POST /v1/limits:check",
+                 R"({"checks":[{"scope":"user","id":"1","limit":1,"window":1,"dry_run":true}]})");
+  expect_shape(limits.json(), "Limits");
+  expect_shape(limits.json().at("limits").at(0), "LimitState");
+  expect_shape(
+      server.ask("POST /v1/tokens:consume", R"({"user_id":"1","tokens":5,"limit":9})").json(),
+      "Limits");
 }
 
 // One value of a member, set into a body by its path, and whether the document admits it.
@@ -323,6 +331,18 @@ const std::vector<walk> walks{
     {"GET", "/metrics", "/metrics", "", 200, "/metrics?x=1", "", 422},
     {"GET", "/openapi.json", "/openapi.json", "", 200, "/openapi.json?x=1", "", 422},
     {"GET", "/", "/", "", 200, "/?x=1", "", 422},
+    {"POST", "/v1/limits:check", "/v1/limits:check", R"({"policy":"default","user":"42"})", 200,
+     "/v1/limits:check", R"({"policy":"default"})", 422},
+    {"POST", "/v1/limits:refund", "/v1/limits:refund", R"({"policy":"default","user":42})", 200,
+     "/v1/limits:refund", R"({"policy":"none"})", 404},
+    {"POST", "/v1/limits:settle", "/v1/limits:settle",
+     R"({"policy":"default","user":"42","reserved":5,"used":2})", 200, "/v1/limits:settle",
+     R"({"policy":"default","user":"42","reserved":5})", 422},
+    {"POST", "/v1/tokens:consume", "/v1/tokens:consume",
+     R"({"user_id":"42","tokens":5,"limit":100})", 200, "/v1/tokens:consume", R"({"tokens":5})",
+     422},
+    {"POST", "/admin/limits:reset", "/admin/limits:reset", R"({"policy":"default","user":"42"})",
+     200, "/admin/limits:reset", R"({"user":"42"})", 422},
 };
 
 std::string filled(std::string text, const std::map<std::string, std::string>& with) {

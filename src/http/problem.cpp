@@ -65,7 +65,10 @@ unsigned status_of(const error& why) noexcept {
     case errc::forbidden: return 403;
     case errc::exhausted:
       // The server is at its bound here, not the caller at one of its own.
-      return why.code == "store_busy" || why.code == "idempotency_store_full" ? 503 : 429;
+      return why.code == "store_busy" || why.code == "idempotency_store_full" ||
+                     why.code == "too_many_limits"
+                 ? 503
+                 : 429;
     case errc::unavailable:
     case errc::outcome_unknown:
     case errc::deadline_exceeded:

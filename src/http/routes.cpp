@@ -60,6 +60,11 @@ constexpr std::array table{
     route{method::get, "/metrics", &show_metrics},
     route{method::get, "/openapi.json", &show_openapi},
     route{method::get, "/", &show_page},
+    route{method::post, "/v1/limits:check", &check_limits, body_kind::json},
+    route{method::post, "/v1/limits:refund", &refund_limits, body_kind::json},
+    route{method::post, "/v1/limits:settle", &settle_limits, body_kind::json},
+    route{method::post, "/v1/tokens:consume", &consume_tokens, body_kind::json},
+    route{method::post, "/admin/limits:reset", &reset_limits, body_kind::json},
 };
 
 }  // namespace

@@ -68,6 +68,12 @@ awaitable<response> invalidate_cached(service& with, request& what);
 awaitable<response> show_cache_stats(service& with, request& what);
 awaitable<response> clear_cached(service& with, request& what);
 awaitable<response> show_cache_health(service& with, request& what);
+// Limits and budgets (routes_limits.cpp).
+awaitable<response> check_limits(service& with, request& what);
+awaitable<response> refund_limits(service& with, request& what);
+awaitable<response> settle_limits(service& with, request& what);
+awaitable<response> reset_limits(service& with, request& what);
+awaitable<response> consume_tokens(service& with, request& what);
 
 // The server itself (routes_health.cpp, routes_backup.cpp).
 awaitable<response> show_page(service& with, request& what);

@@ -10,8 +10,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
+#include <map>
+#include <string>
 #include <utility>
 
 namespace millrace::http {
@@ -62,6 +65,36 @@ void append_queue_metrics(std::string& out, const std::vector<engine::queue_info
     out += "millrace_queue_paused{queue=\"";
     append_label_value(out, one.queue.name);
     fmt::format_to(at, "\"}} {}\n", one.paused ? 1 : 0);
+  }
+}
+
+void append_limit_metrics(std::string& out, const std::map<std::string, limit_numbers>& of) {
+  struct family {
+    std::string_view name;
+    std::string_view help;
+    std::uint64_t limit_numbers::* value;
+  };
+  constexpr std::array families{
+      family{"allowed",
+             "Checks of limits that were allowed, by policy; - for limits that callers "
+             "named.",
+             &limit_numbers::allowed},
+      family{"refused", "Checks that were refused.", &limit_numbers::refused},
+      family{"near", "Allowed with at most a fifth of the binding limit left.",
+             &limit_numbers::near},
+      family{"degraded", "Decided without the store.", &limit_numbers::degraded},
+  };
+  const auto at = std::back_inserter(out);
+  for (const family& one : families) {
+    if (of.empty()) break;
+    fmt::format_to(at,
+                   "# HELP millrace_limit_{0}_total {1}\n# TYPE millrace_limit_{0}_total counter\n",
+                   one.name, one.help);
+    for (const auto& [policy, numbers] : of) {
+      fmt::format_to(at, "millrace_limit_{}_total{{policy=\"", one.name);
+      append_label_value(out, policy);
+      fmt::format_to(at, "\"}} {}\n", numbers.*one.value);
+    }
   }
 }
 
@@ -167,6 +200,7 @@ awaitable<response> show_metrics(service& with, request& what) {
   append_queue_metrics(answer.body, *queues, *now);
   append_cache_metrics(answer.body, *cached, with.cache.numbers());
   with.numbers.append_to(answer.body);
+  append_limit_metrics(answer.body, with.limits.numbers());
   co_return answer;
 }
 

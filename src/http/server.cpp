@@ -144,6 +144,10 @@ result<void> server::start() {
   return {};
 }
 
+result<void> server::change_limits(limit_settings to) {
+  return state_->core->api.limits.change_settings(std::move(to));
+}
+
 std::vector<std::string> server::addresses() const {
   std::vector<std::string> urls;
   for (const auto& one : state_->tcp) {

@@ -5,6 +5,7 @@
 
 #include <millrace/cache/shared_cache.hpp>
 #include <millrace/http/server.hpp>
+#include <millrace/limiter/limiter.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <atomic>
@@ -21,6 +22,7 @@ struct service {
   http_metrics& numbers;
   const std::atomic<bool>& stopping;
   cache::shared_cache cache;
+  limiter limits;
   std::chrono::steady_clock::time_point started{std::chrono::steady_clock::now()};
   /// One backup at a time.
   std::atomic<bool> backing_up{false};

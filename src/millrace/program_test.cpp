@@ -300,5 +300,37 @@ TEST_F(Program, AStopEndsLongPollsAndStreamsAtOnce) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{5});
 }
 
+TEST_F(Program, ReadsThePoliciesOfLimitsAnewAtAHangup) {
+  const auto write = [this](std::string_view limits) {
+    std::ofstream{directory_ / "m.toml"} << "[limits.policies.chat]\nlimits = [" << limits << "]\n";
+  };
+  write(R"({ scope = "user", limit = 1, window = "1h" })");
+  const auto server = serve({"--config", "m.toml"});
+  const words check{"limit", "check", "--policy", "chat", "user=42"};
+  EXPECT_EQ(run(check).code, 0);
+  EXPECT_EQ(run(check).code, 1);
+  write(R"({ scope = "user", limit = 0, window = "1h" })");
+  server->signal(SIGHUP);
+  ASSERT_TRUE(server->wait_for_error("limits_not_reloaded")) << server->err();
+  EXPECT_EQ(run(check).code, 1) << "what makes no sense changes nothing";
+  write(R"({ scope = "user", limit = 2, window = "1h" })");
+  server->signal(SIGHUP);
+  ASSERT_TRUE(server->wait_for_error("limits_reloaded")) << server->err();
+  EXPECT_EQ(run(check).code, 0) << "what was counted counts on";
+  EXPECT_EQ(run(check).code, 1);
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
+TEST_F(Program, KeepsBudgetsOverAKill) {
+  auto server = serve();
+  const words check{"limit", "check", "user=42", "--limit", "100/monthly", "--cost", "60"};
+  EXPECT_EQ(run(check).code, 0);
+  server->signal(SIGKILL);
+  EXPECT_EQ(server->wait(), 128 + SIGKILL);
+  server = serve();
+  EXPECT_EQ(run(check).code, 1);
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
 }  // namespace
 }  // namespace millrace

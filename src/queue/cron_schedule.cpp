@@ -1,8 +1,7 @@
 #include <millrace/queue/cron_schedule.hpp>
 
-#include "cron_zone.hpp"
-
 #include <millrace/base/text_time.hpp>
+#include <millrace/base/time_zone.hpp>
 
 #include <algorithm>
 #include <string>

@@ -162,6 +162,15 @@ std::string describer::text(const outcome& outcome) {
   if (const auto* done = std::get_if<cache_dropped>(&outcome)) {
     return fmt::format("dropped {}{}", done->count, done->cursor.empty() ? "" : " and more");
   }
+  if (const auto* done = std::get_if<limits_checked>(&outcome)) {
+    std::string out = fmt::format("limits {} {} at {}", done->allowed, done->granted, at(done->at));
+    for (const limit_state& one : done->limits) {
+      out += fmt::format("\n    {} of {} left {} from {} to {} {} {}us", one.count, one.limit,
+                         one.remaining, at(one.window_start), at(one.reset_time), one.allowed,
+                         one.retry_after.count());
+    }
+    return out;
+  }
   return "configured";
 }
 

@@ -95,6 +95,19 @@ struct outcome_of<clear_cache> {
   using type = cache_dropped;
 };
 
+template <>
+struct outcome_of<take_limits> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<refund_limits> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<reset_limits> {
+  using type = limits_checked;
+};
+
 inline const queue_key work{.name = "work"};
 inline const queue_key other{.name = "other"};
 

@@ -16,9 +16,10 @@ namespace {
 
 constexpr std::array<std::string_view, 3> queue_names{"a", "b.{tag}", "c"};
 constexpr std::array<std::string_view, operation_kinds> words{
-    "enqueue",   "lease",  "ack",     "fail",     "extend",    "snooze",    "report",
-    "cancel",    "remove", "requeue", "purge",    "configure", "save_cron", "fire_slot",
-    "drop_cron", "cache",  "advance", "together", "batched",   "restart",   "compare"};
+    "enqueue",   "lease",     "ack",       "fail",   "extend",    "snooze",
+    "report",    "cancel",    "remove",    "requeue", "purge",     "configure",
+    "save_cron", "fire_slot", "drop_cron", "cache",  "take_some", "give_some_back",
+    "forget_some", "advance", "together",  "batched", "restart",   "compare"};
 // Mostly shorter than a lease, so that runs live long enough to be ended.
 constexpr std::array<duration, 12> spans{1us, 1ms, 500ms, 1s, 1s, 2s, 2s, 5s, 10s, 30s, 60s, 5min};
 
@@ -131,6 +132,13 @@ std::ostream& operator<<(std::ostream& out, const operation& op) {
     case save_cron:
     case fire_slot:
     case drop_cron: out << ' ' << cron_name_of(op); break;
+    case take_some:
+    case give_some_back:
+    case forget_some:
+      for (const engine::limit_check& each : limits_of(op, manual_clock::default_start())) {
+        out << ' ' << engine::limit_name(each) << " limit " << each.limit << " cost " << each.cost;
+      }
+      break;
     case advance: out << (goes_back(op) ? " back" : "") << span(); break;
     case together:
     case batched: out << ' ' << company_of(op); break;

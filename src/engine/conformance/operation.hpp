@@ -3,6 +3,7 @@
 #include <millrace/base/clock.hpp>
 #include <millrace/conformance/conformance.hpp>
 #include <millrace/engine/job.hpp>
+#include <millrace/engine/limit_steps.hpp>
 #include <millrace/engine/queue_steps.hpp>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 /// One operation of a random run. It says what to do by small choices, never by an id, so that it
 /// means the same to every engine, and still means something when others before it are left out.
@@ -34,6 +36,9 @@ struct operation {
     drop_cron,
     /// Any step of the cache.
     cache,
+    take_some,
+    give_some_back,
+    forget_some,
     /// The clock moves; now and then it goes back.
     advance,
     /// The next few operations become one transaction.
@@ -54,7 +59,7 @@ struct operation {
   }
 };
 
-inline constexpr std::size_t operation_kinds = 21;
+inline constexpr std::size_t operation_kinds = 24;
 
 /// What the choices stand for. Those of jobs, runs and versions depend on what is there, and are
 /// made by `twin_run`.
@@ -77,6 +82,11 @@ inline constexpr std::size_t operation_kinds = 21;
 [[nodiscard]] bool likely_apt(const operation& op);
 /// The idempotency key of an enqueue; 0 for none.
 [[nodiscard]] std::size_t key_of(const operation& op);
+
+/// The limits that a step about them names.
+[[nodiscard]] std::vector<engine::limit_check> limits_of(const operation& op, timestamp now);
+/// Every count that an engine may forget when it is opened.
+[[nodiscard]] std::vector<engine::limit_check> fleeting_limits();
 
 /// For people: `enqueue a priority 7 delay 10s`.
 std::ostream& operator<<(std::ostream& out, const operation& op);

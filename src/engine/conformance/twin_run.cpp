@@ -74,6 +74,7 @@ twin_run::found twin_run::difference_at(const std::vector<operation>& run, std::
     case operation::kind::restart:
       // A look, so that nothing is left that should have happened before the end.
       if (found what = ask_both(read_clock{}, "the clock")) return what;
+      if (found what = forget_fleeting()) return what;
       restart(op);
       return compare_state();
     case operation::kind::together:
@@ -89,6 +90,15 @@ twin_run::found twin_run::difference_at(const std::vector<operation>& run, std::
   std::vector<std::vector<operation>> each;
   for (const operation& one : company) each.push_back({one});
   return commit(each);
+}
+
+twin_run::found twin_run::forget_fleeting() {
+  transaction one;
+  one.steps.emplace_back(reset_limits{.checks = fleeting_limits()});
+  const std::string expected = model_.seen.text(blocking::commit(*model_.store, one));
+  const std::string got = under_test_.seen.text(blocking::commit(*under_test_.store, one));
+  if (expected == got) return std::nullopt;
+  return parted("forgetting counts differs", expected, got);
 }
 
 void twin_run::restart(const operation& op) {
@@ -128,6 +138,9 @@ step twin_run::step_of(const operation& op, const side& on) const {
     case operation::kind::fire_slot:
     case operation::kind::drop_cron: return step_of_cron(op, on);
     case operation::kind::cache: return step_of_cache(op, on);
+    case operation::kind::take_some:
+    case operation::kind::give_some_back:
+    case operation::kind::forget_some: return step_of_limits(op);
     default: return step_of_run(op, on);
   }
 }
@@ -199,6 +212,17 @@ step twin_run::step_of_cron(const operation& op, const side& on) const {
   if (!last_slot) step.next_at = step.slot + span_of(op);
   step.pass_over = op.choose(3, 6) == 5;
   return step;
+}
+
+step twin_run::step_of_limits(const operation& op) const {
+  const std::vector<limit_check> checks = limits_of(op, clock_.now());
+  if (op.what == operation::kind::forget_some) return reset_limits{.checks = checks};
+  if (op.what == operation::kind::give_some_back) {
+    refund_limits step{.checks = checks};
+    if (op.choose(5, 2) == 1) step.taken_at = clock_.now() - span_of(op);
+    return step;
+  }
+  return take_limits{.checks = checks, .mode = static_cast<take_mode>(op.choose(5, 5) % 3)};
 }
 
 transaction twin_run::transaction_of(const std::vector<operation>& steps, const side& on) const {

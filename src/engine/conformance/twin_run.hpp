@@ -47,6 +47,8 @@ private:
                                const std::string& name);
   [[nodiscard]] found ask_both(const engine::query& what, const std::string& name);
   [[nodiscard]] found offences() const;
+  /// Of what engines may forget when they are opened, both begin anew.
+  [[nodiscard]] found forget_fleeting();
   void restart(const operation& op);
   /// The step as one side has to be told it: ids, tokens and versions are its own.
   [[nodiscard]] engine::step step_of(const operation& op, const side& on) const;
@@ -55,6 +57,7 @@ private:
   // twin_cache.cpp
   [[nodiscard]] static engine::step step_of_cache(const operation& op, const side& on);
   [[nodiscard]] found compare_cache();
+  [[nodiscard]] engine::step step_of_limits(const operation& op) const;
   [[nodiscard]] engine::transaction transaction_of(const std::vector<operation>& steps,
                                                    const side& on) const;
   [[nodiscard]] std::string list_all(side& on, engine::list_jobs what);

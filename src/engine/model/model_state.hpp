@@ -61,6 +61,18 @@ struct idempotency_record {
   engine::committed answer;
 };
 
+/// What still counts against one limit.
+struct limit_record {
+  /// When each charge counts no more, and how much it is; in this order.
+  std::vector<std::pair<timestamp, std::uint64_t>> charges;
+  /// Of a token bucket: what is missing, in tokens times microseconds of a window, at a moment.
+  __extension__ __int128 bucket_missing{0};
+  timestamp bucket_at{};
+  std::uint64_t bucket_limit{1};
+
+  [[nodiscard]] std::uint64_t count(timestamp now) const;
+};
+
 struct hint {
   engine::topic what;
   std::size_t count{engine::wakeups::all};
@@ -175,6 +187,22 @@ private:
   [[nodiscard]] result<engine::answer> read(const Query& what) const {
     return cache_.read(what, now_);
   }
+  // model_limits.cpp
+  refused check(const engine::take_limits& step, plan& with) const;
+  refused check(const engine::refund_limits& step, plan& with) const;
+  refused check(const engine::reset_limits& step, plan& with) const;
+  engine::outcome apply(const engine::take_limits& step, const plan& with);
+  engine::outcome apply(const engine::refund_limits& step, const plan& with);
+  engine::outcome apply(const engine::reset_limits& step, const plan& with);
+  [[nodiscard]] refused refuse_moved(const std::vector<engine::limit_check>& checks) const;
+  [[nodiscard]] const limit_record& limit_of(const std::string& project,
+                                             const engine::limit_check& what) const;
+  [[nodiscard]] engine::limit_state look_at(const std::string& project,
+                                            const engine::limit_check& what,
+                                            std::uint64_t wanted) const;
+  void charge(const std::string& project, const engine::limit_check& what, std::uint64_t cost);
+  void give_back(const std::string& project, const engine::limit_check& what,
+                 std::optional<timestamp> taken_at);
 
   // model_queries.cpp
   [[nodiscard]] result<engine::answer> read(const engine::find_job& what) const;
@@ -241,6 +269,7 @@ private:
   std::map<engine::queue_key, queue_record> queues_;
   std::map<cron_name, engine::cron_entry> crons_;
   std::map<std::array<std::string, 3>, idempotency_record> idempotency_;
+  std::map<std::pair<std::string, std::string>, limit_record> limit_records_;
   /// Queues in which a job ended since the last `trim_finished`.
   std::set<engine::queue_key> ended_in_;
 

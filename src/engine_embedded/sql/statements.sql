@@ -172,3 +172,22 @@ DELETE FROM cache_entry
 
 -- :empty_cache_marks
 DELETE FROM cache_mark
+
+-- :write_budget
+INSERT INTO limit_budget (project, scope, id, period, start_at, end_at, count)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (project, scope, id, period) DO UPDATE SET
+  start_at = excluded.start_at, end_at = excluded.end_at, count = excluded.count
+
+-- :delete_budget
+DELETE FROM limit_budget WHERE project = ?1 AND scope = ?2 AND id = ?3 AND period = ?4
+
+-- :sweep_budgets
+DELETE FROM limit_budget WHERE rowid IN
+  (SELECT rowid FROM limit_budget WHERE end_at <= ?1 LIMIT ?2)
+
+-- :first_budget
+SELECT min(end_at) FROM limit_budget
+
+-- :read_budgets
+SELECT project, scope, id, period, start_at, end_at, count FROM limit_budget

@@ -48,6 +48,8 @@ local function need_part(number)
     parts.need('steps_cron')
   elseif number < 40 then
     parts.need('steps_cache')
+  elseif number < 50 then
+    parts.need('steps_limits')
   end
 end
 

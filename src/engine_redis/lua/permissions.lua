@@ -12,7 +12,7 @@ local tried = {
   {'ZRANGEBYSCORE', names, 0, 1}, {'ZREVRANGEBYSCORE', names, 1, 0},
   {'ZRANGEBYLEX', names, '-', '+'}, {'ZREM', names, 'a'}, {'ZREMRANGEBYRANK', names, 0, 0},
   {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
-  {'GET', 'probe'}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
+  {'GET', 'probe'}, {'LSET', list, 0, 1}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
   {'DEL', list}, {'DEL', names}, {'DEL', members},
   {'ZMSCORE', names, 'a'}, {'ZSCORE', names, 'a'}, {'ZCARD', names}, {'ZSCAN', names, 0},
   {'HSCAN', hash, 0}, {'UNLINK', names},

@@ -22,11 +22,14 @@ namespace millrace::engine {
 [[nodiscard]] result<void> check_cache_tags(const std::vector<std::string>& tags);
 [[nodiscard]] result<void> check_cache_pattern(std::string_view pattern);
 [[nodiscard]] result<void> check_read(const read_cache& what);
+/// A limit by itself, whatever it is asked for; fields are named `<prefix>limit` and so on.
+[[nodiscard]] result<void> check_limit(const limit_check& what, const std::string& prefix);
 
 [[nodiscard]] result<void> check_step(const step& what);
 
 /// Each step by itself, their number, and that no record is addressed twice (duplicate_target):
-/// a job, a unique key, a queue's settings, a recurring job; `lease_jobs` and each purge once.
+/// a job, a unique key, a queue's settings, a recurring job; `lease_jobs` and each purge once, and
+/// one step about limits.
 ///
 /// Cost: O(n log n) in the steps that address a record.
 [[nodiscard]] std::optional<refusal> check_transaction(const transaction& what);

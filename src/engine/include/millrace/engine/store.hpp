@@ -2,6 +2,7 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/engine/cache_steps.hpp>
+#include <millrace/engine/limit_steps.hpp>
 #include <millrace/engine/limits.hpp>
 #include <millrace/engine/queries.hpp>
 #include <millrace/engine/queue_steps.hpp>
@@ -26,13 +27,17 @@ using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lea
                           configure_queue, put_cron, delete_cron, fire_cron,
                           // The cache.
                           put_cache, claim_cache, renew_claim, release_claim, delete_cache,
-                          invalidate_tag, delete_matching, clear_cache>;
+                          invalidate_tag, delete_matching, clear_cache,
+                          // Limits.
+                          take_limits, refund_limits, reset_limits>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
                              queue_configured, cron_fired,
                              // The cache.
-                             cache_stored, cache_claimed, cache_dropped>;
+                             cache_stored, cache_claimed, cache_dropped,
+                             // Limits.
+                             limits_checked>;
 
 /// Makes a repeated request harmless: the first answer is kept for 24 h in the same commit as its
 /// effect, and given again. A transaction that was refused keeps no key. Looked at before the

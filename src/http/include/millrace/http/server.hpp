@@ -4,6 +4,7 @@
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
+#include <millrace/limiter/limit_policy.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -74,6 +75,8 @@ struct server_options {
   std::filesystem::path scratch_directory;
   /// How long an entry of the cache is kept where a request does not say.
   duration cache_ttl{std::chrono::hours{1}};
+  /// The policies of limits, checked already. Nothing limits the server's own routes.
+  limit_settings rate_limits;
   /// What `/health` and the metrics say.
   std::string version{"unknown"};
 };
@@ -108,6 +111,10 @@ public:
 
   /// Where it listens, as URLs (`http://127.0.0.1:41234`), without the Unix socket.
   [[nodiscard]] std::vector<std::string> addresses() const;
+
+  /// Other policies of limits from now on; from any thread. Errors: those of `check_limit_settings`;
+  /// nothing has changed then.
+  [[nodiscard]] result<void> change_limits(limit_settings to);
 
   /// Accepts no more; long polls answer empty at once, event streams end with `retry:`, running
   /// requests finish; what is not done after `stop_deadline` is cut. Safe to call twice.

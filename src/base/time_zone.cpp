@@ -1,8 +1,6 @@
-#include "cron_zone.hpp"
+#include <millrace/base/time_zone.hpp>
 
 #include "zone_rule.hpp"
-
-#include <millrace/engine/limits.hpp>
 
 #include <date/tz.h>
 #include <fmt/format.h>
@@ -25,6 +23,7 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t suggestions_max = 3;
+constexpr std::size_t time_zone_bytes_max = 64;
 
 std::string lower(std::string_view text) {
   std::string folded{text};
@@ -104,10 +103,10 @@ std::string suggestions(const std::vector<date::time_zone>& zones, std::string_v
 
 result<const date::time_zone*> find_zone(std::string_view name) {
   if (name == "UTC" || name == "Etc/UTC") return nullptr;
-  if (name.empty() || name.size() > engine::time_zone_bytes_max) {
+  if (name.empty() || name.size() > time_zone_bytes_max) {
     return invalid(
         "time_zone",
-        fmt::format("the name of a time zone has 1 to {} characters", engine::time_zone_bytes_max),
+        fmt::format("the name of a time zone has 1 to {} characters", time_zone_bytes_max),
         "unknown_time_zone");
   }
   // The library reports by exceptions; none leaves here.

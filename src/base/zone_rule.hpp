@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cron_zone.hpp"
+#include <millrace/base/time_zone.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -1,0 +1,98 @@
+#include "json_view.hpp"
+#include "served.hpp"
+
+#include <millrace/base/json.hpp>
+
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace millrace::cli {
+namespace {
+
+using words = std::vector<std::string>;
+
+class LimitCommands : public ::testing::Test {
+protected:
+  exit_code run(words args) { return server_.world.run(std::move(args)); }
+  [[nodiscard]] std::string out() const { return server_.world.out.str(); }
+  [[nodiscard]] std::string err() const { return server_.world.err.str(); }
+  [[nodiscard]] json::value printed() const { return parse_json(out()).value(); }
+
+  served server_;
+};
+
+TEST_F(LimitCommands, CheckEndsWithOneWhenALimitRefuses) {
+  const words check{"limit", "check", "user=42", "--limit", "2/1h"};
+  EXPECT_EQ(run(check), exit_code::done) << err();
+  EXPECT_NE(out().find("user"), std::string::npos);
+  EXPECT_EQ(run(check), exit_code::done);
+  EXPECT_EQ(run(check), exit_code::failed);
+  EXPECT_NE(out().find("refuses for"), std::string::npos) << out();
+  EXPECT_NE(err().find("The limit of 2 by user is reached"), std::string::npos) << err();
+}
+
+TEST_F(LimitCommands, CheckTakesAPolicyAndACost) {
+  EXPECT_EQ(run({"limit", "check", "--policy", "default", "user=42", "--cost", "60", "--json"}),
+            exit_code::done)
+      << err();
+  EXPECT_EQ(count_at(items_at(printed(), "limits").at(0), "remaining"), 40U);
+  EXPECT_EQ(run({"limit", "check", "--policy", "default", "user=42", "--cost", "60", "--json"}),
+            exit_code::failed);
+  EXPECT_EQ(text_at(printed(), "code"), "limit_reached");
+  EXPECT_EQ(err(), "");
+  EXPECT_EQ(run({"limit", "check", "--policy", "default", "ip=10.0.0.1"}), exit_code::done);
+}
+
+TEST_F(LimitCommands, CheckTakesEveryAlgorithm) {
+  for (const words& options :
+       {words{"--limit", "5/s"}, words{"--limit", "5/1m", "--algorithm", "fixed"},
+        words{"--limit", "60/1m", "--algorithm", "token_bucket", "--burst", "3"},
+        words{"--limit", "100000/daily", "--time-zone", "Europe/Rome", "--cost", "1300"},
+        words{"--limit", "7/monthly"}}) {
+    words args{"limit", "check", "user=42"};
+    args.insert(args.end(), options.begin(), options.end());
+    EXPECT_EQ(run(args), exit_code::done) << options[1] << ": " << err();
+  }
+}
+
+TEST_F(LimitCommands, PeekChargesNothingAndResetForgets) {
+  const words limit{"user=42", "--limit", "1/1h"};
+  const auto with = [&limit](std::string verb) {
+    words args{"limit", std::move(verb)};
+    args.insert(args.end(), limit.begin(), limit.end());
+    return args;
+  };
+  EXPECT_EQ(run(with("peek")), exit_code::done);
+  EXPECT_EQ(run(with("check")), exit_code::done);
+  EXPECT_EQ(run(with("peek")), exit_code::failed);
+  EXPECT_EQ(err(), "") << "a look is no complaint";
+  EXPECT_EQ(run(with("reset")), exit_code::done);
+  EXPECT_EQ(run(with("check")), exit_code::done);
+}
+
+TEST_F(LimitCommands, NameWhatWasTypedWrong) {
+  const std::pair<words, std::string_view> cases[] = {
+      {{"limit", "check", "user=42"}, "--policy: say which limits"},
+      {{"limit", "check", "user=42", "--policy", "p", "--limit", "1/s"}, "--policy: say which"},
+      {{"limit", "check", "user", "--limit", "1/s"}, "PART: 'user' says not whose"},
+      {{"limit", "check", "--limit", "1/s"}, "PART: with --limit, name exactly one"},
+      {{"limit", "check", "user=42", "--limit", "often"}, "--limit: 'often' is no limit"},
+      {{"limit", "check", "user=42", "--limit", "1/0s"}, "checks[0].window"},
+      {{"limit", "check", "user=42", "--limit", "1/s", "--cost", "0"}, "--cost: '0' is not"},
+      {{"limit", "check", "user=42", "--limit", "1/s", "--cost", "2"}, "checks[0].cost"},
+      {{"limit", "check", "--policy", "default"}, "user: the policy default limits by user"},
+      {{"limit", "check", "user=42", "--limit", "9/daily", "--time-zone", "Mars"},
+       "--time-zone: unknown"},
+  };
+  for (const auto& [args, told] : cases) {
+    EXPECT_EQ(run(args), exit_code::usage) << told;
+    EXPECT_TRUE(err().starts_with("millrace: " + std::string{told})) << err();
+  }
+  EXPECT_EQ(run({"limit", "check", "--policy", "none", "user=42"}), exit_code::not_found);
+}
+
+}  // namespace
+}  // namespace millrace::cli

@@ -1,0 +1,125 @@
+#include "captured.hpp"
+#include "config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+namespace millrace::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using engine::limit_algorithm;
+using engine::limit_period;
+
+class LimitConfiguration : public ::testing::Test {
+protected:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "millrace-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  [[nodiscard]] result<serve_settings> load(std::string_view toml) {
+    const std::filesystem::path file = directory_ / "c.toml";
+    std::ofstream{file} << toml;
+    const surroundings around = world_.around();
+    return load_settings(parsed({"serve", "--config", file.string()}).in, around);
+  }
+  [[nodiscard]] std::string complaint(std::string_view toml) {
+    const auto loaded = load(toml);
+    if (loaded) return "none";
+    const std::string& field = loaded.error().field;
+    return field.substr(field.rfind("c.toml") == std::string::npos ? 0 : field.rfind("c.toml")) +
+           "| " + loaded.error().detail;
+  }
+
+  captured world_;
+  std::filesystem::path directory_;
+};
+
+TEST_F(LimitConfiguration, ReadsPolicies) {
+  const auto loaded = load(R"(
+[limits]
+legacy_headers = true
+connections = 50
+
+[limits.policies.chat]
+allow = ["plan=enterprise"]
+deny = ["user=mallory", "ip=10.9.*"]
+limits = [
+  { scope = "server", limit = 1000, window = "1m" },
+  { scope = "user", fallback = "ip", limit = 100, window = "1m", when_down = "open" },
+  { scope = "bot", limit = 500, window = 60, algorithm = "token_bucket", burst = 5 },
+]
+
+[[limits.policies.tokens.limits]]
+scope = "user"
+algorithm = "calendar"
+period = "daily"
+time_zone = "Europe/Rome"
+limit = 100000
+dry_run = true
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << ": " << loaded.error().detail;
+  EXPECT_TRUE(loaded->limits.legacy_headers);
+  EXPECT_EQ(loaded->connections_max, 50U);
+  const limit_policy& chat = loaded->limits.policies.at("chat");
+  ASSERT_EQ(chat.rules.size(), 3U);
+  EXPECT_EQ(chat.rules[0], (limit_rule{.scope = "server", .limit = 1000, .window = 60s}));
+  EXPECT_EQ(chat.rules[1], (limit_rule{.scope = "user",
+                                       .fallback = "ip",
+                                       .limit = 100,
+                                       .window = 60s,
+                                       .on_failure = when_down::open}));
+  EXPECT_EQ(chat.rules[2], (limit_rule{.scope = "bot",
+                                       .algorithm = limit_algorithm::token_bucket,
+                                       .limit = 500,
+                                       .window = 60s,
+                                       .burst = 5}));
+  EXPECT_EQ(chat.allow, (std::vector<std::string>{"plan=enterprise"}));
+  EXPECT_EQ(chat.deny.size(), 2U);
+  EXPECT_EQ(loaded->limits.policies.at("tokens").rules[0],
+            (limit_rule{.scope = "user",
+                        .algorithm = limit_algorithm::calendar,
+                        .limit = 100'000,
+                        .period = limit_period::daily,
+                        .time_zone = "Europe/Rome",
+                        .dry_run = true}));
+}
+
+TEST_F(LimitConfiguration, NamesTheKeyThatIsWrong) {
+  const auto of = [this](std::string_view rest) {
+    return complaint("[limits.policies.chat]\n" + std::string{rest});
+  };
+  EXPECT_EQ(of("limits = [{ scope = \"user\", limit = -1, window = \"1m\" }]"),
+            "c.toml:2: limits.policies.chat.limits.0.limit| -1 is not a whole number from 1 to "
+            "1000000000000");
+  EXPECT_TRUE(of("limits = [{ scope = \"user\", limit = 1, window = 0 }]")
+                  .starts_with("c.toml:2: limits.policies.chat.limits.0.window| 0 is not a time"));
+  EXPECT_EQ(of("limits = [{ scope = \"user\", limit = 1, windw = \"1m\" }]"),
+            "c.toml:2| unknown key 'limits.policies.chat.limits.0.windw'; did you mean 'window'?");
+  EXPECT_TRUE(of("limit = 5").starts_with("c.toml:2| unknown key 'limits.policies.chat.limit'"));
+  EXPECT_TRUE(
+      of("limits = 5").starts_with("c.toml:2: limits.policies.chat.limits| 5 is not a list"));
+  EXPECT_TRUE(of("limits = [{ scope = \"user\", window = \"1m\" }]")
+                  .starts_with("limits.policies.chat.limits[0].limit| "));
+  EXPECT_TRUE(of("allow = [\"plan\"]\nlimits = [{ scope = \"user\", limit = 1, window = \"1m\" }]")
+                  .starts_with("limits.policies.chat.allow[0]| 'plan' is no entry"));
+  EXPECT_TRUE(
+      of("allow = [\"plan=pro\"]").starts_with("limits.policies.chat.limits| a policy has"));
+  EXPECT_TRUE(
+      of("limits = [{ scope = \"user\", limit = 1, algorithm = \"leaky\" }]")
+          .starts_with("c.toml:2: limits.policies.chat.limits.0.algorithm| 'leaky' is not"));
+  EXPECT_TRUE(complaint("[limits]\nlegacy_headers = \"perhaps\"")
+                  .starts_with("c.toml:2: limits.legacy_headers| 'perhaps' is not true or false"));
+  EXPECT_TRUE(complaint("[limits.policies.\"a b\"]\nallow = []").starts_with("c.toml:2| "));
+}
+
+}  // namespace
+}  // namespace millrace::cli

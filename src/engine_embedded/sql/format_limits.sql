@@ -1,0 +1,13 @@
+-- Calendar budgets: the limits that outlive the process. Counts of windows are memory alone.
+CREATE TABLE limit_budget (
+  project TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  id TEXT NOT NULL,
+  -- 1 daily, 2 weekly, 3 monthly.
+  period INTEGER NOT NULL,
+  start_at INTEGER NOT NULL,
+  end_at INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (project, scope, id, period)
+);
+CREATE INDEX limit_budget_end ON limit_budget (end_at);

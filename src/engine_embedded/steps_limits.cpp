@@ -1,0 +1,89 @@
+#include "group_writer.hpp"
+
+#include <utility>
+
+namespace millrace::embedded {
+
+namespace {
+
+/// Budgets that are over, forgotten in one go.
+constexpr int budgets_swept_max = 256;
+
+}  // namespace
+
+group_writer::refused group_writer::check(const engine::take_limits& step, plan&) {
+  return limits_.check(step, now_);
+}
+
+engine::outcome group_writer::apply(engine::take_limits& step, const plan&) {
+  engine::limits_checked out = limits_.take(step, now_);
+  if (out.allowed && step.mode != engine::take_mode::peek) keep_budgets(step.project, step.checks);
+  return out;
+}
+
+group_writer::refused group_writer::check(const engine::refund_limits& step, plan&) {
+  return engine::limit_table::check(step, now_);
+}
+
+engine::outcome group_writer::apply(engine::refund_limits& step, const plan&) {
+  engine::limits_checked out = limits_.refund(step, now_);
+  keep_budgets(step.project, step.checks);
+  return out;
+}
+
+group_writer::refused group_writer::check(const engine::reset_limits&, plan&) {
+  return std::nullopt;
+}
+
+engine::outcome group_writer::apply(engine::reset_limits& step, const plan&) {
+  engine::limits_checked out = limits_.reset(step, now_);
+  keep_budgets(step.project, step.checks);
+  return out;
+}
+
+// Counts of windows are memory alone; those of a day or longer outlive the process.
+void group_writer::keep_budgets(const std::string& project,
+                                const std::vector<engine::limit_check>& checks) {
+  bool any = false;
+  for (const engine::limit_check& each : checks) {
+    if (each.algorithm != engine::limit_algorithm::calendar) continue;
+    const auto period = static_cast<int>(each.period);
+    static_cast<void>(to_write());
+    any = true;
+    if (const engine::period_count* kept = limits_.budget(project, each)) {
+      write_budget_.put(project).put(each.scope).put(each.id).put(period);
+      write_budget_.put(kept->start).put(kept->end).put(kept->count).run();
+      first_budget_end_ = std::min(first_budget_end_, kept->end);
+    } else {
+      delete_budget_.put(project).put(each.scope).put(each.id).put(period).run();
+    }
+  }
+  if (!any || first_budget_end_ > now_) return;
+  sweep_budgets_.put(now_).put(budgets_swept_max).run();
+  if (db_->changes() == budgets_swept_max) return;
+  const reset_after reset(first_budget_);
+  first_budget_end_ = timestamp::max();
+  if (first_budget_.row() && !first_budget_.is_null(0)) {
+    first_budget_end_ = from_micros(first_budget_.integer(0));
+  }
+}
+
+void group_writer::load_budgets() {
+  limits_.drop_budgets();
+  first_budget_end_ = timestamp::max();
+  const reset_after reset(read_budgets_);
+  while (read_budgets_.row()) {
+    const engine::limit_check name{
+        .scope = std::string(read_budgets_.text(1)),
+        .id = std::string(read_budgets_.text(2)),
+        .algorithm = engine::limit_algorithm::calendar,
+        .period = static_cast<engine::limit_period>(read_budgets_.integer(3))};
+    const engine::period_count count{.start = from_micros(read_budgets_.integer(4)),
+                                     .end = from_micros(read_budgets_.integer(5)),
+                                     .count = read_budgets_.natural(6)};
+    first_budget_end_ = std::min(first_budget_end_, count.end);
+    if (count.end > now_) limits_.put_budget(std::string(read_budgets_.text(0)), name, count);
+  }
+}
+
+}  // namespace millrace::embedded

@@ -1,0 +1,59 @@
+#include "limit_codec.hpp"
+
+#include "job_codec.hpp"
+
+#include <array>
+#include <utility>
+
+namespace millrace::engine_redis {
+namespace {
+
+using engine::limit_algorithm;
+
+std::array<std::int64_t, 3> numbers_of(const engine::limit_check& what) {
+  const std::int64_t window = what.window.count();
+  switch (what.algorithm) {
+    case limit_algorithm::sliding: {
+      const bool exact = what.limit <= engine::exact_sliding_max;
+      return {window, exact ? 0 : (window + engine::sliding_parts - 1) / engine::sliding_parts, 0};
+    }
+    case limit_algorithm::fixed: return {window, 0, 0};
+    case limit_algorithm::token_bucket: {
+      const engine::bucket_rate rate = engine::bucket_rate_of(what).value_or(engine::bucket_rate{});
+      return {rate.unit, rate.drain, rate.capacity};
+    }
+    case limit_algorithm::calendar:
+      return {to_micros(what.period_start), to_micros(what.period_end), 0};
+  }
+  return {};
+}
+
+}  // namespace
+
+void pack_limit(packer& out, const std::string& project, const engine::limit_check& what) {
+  const bool calendar = what.algorithm == limit_algorithm::calendar;
+  std::string key = calendar ? "tokens:" : "rate_limit:";
+  key.append(project).append(1, ':').append(engine::limit_name(what));
+  out.array(8).add(std::to_underlying(what.algorithm)).add(key).add(engine::size_of(what));
+  out.add(what.cost).add(what.dry_run);
+  for (const std::int64_t number : numbers_of(what)) out.add(number);
+}
+
+engine::limits_checked unpack_limits(unpacker& in) {
+  engine::limits_checked out{.allowed = in.boolean()};
+  out.granted = static_cast<std::uint64_t>(in.integer());
+  out.at = unpack_time(in);
+  for (std::int64_t left = in.integer(); left > 0 && !in.failed(); --left) {
+    engine::limit_state& state = out.limits.emplace_back();
+    state.count = static_cast<std::uint64_t>(in.integer());
+    state.limit = static_cast<std::uint64_t>(in.integer());
+    state.remaining = static_cast<std::uint64_t>(in.integer());
+    state.window_start = unpack_time(in);
+    state.reset_time = unpack_time(in);
+    state.allowed = in.boolean();
+    state.retry_after = duration{in.integer()};
+  }
+  return out;
+}
+
+}  // namespace millrace::engine_redis

@@ -1,0 +1,143 @@
+#include "testing_redis.hpp"
+
+#include <millrace/base/testing.hpp>
+#include <millrace/engine/async.hpp>
+#include <millrace/engine_redis/redis_store.hpp>
+
+#include <boost/asio/this_coro.hpp>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+// What is Redis' own of limits: the keys, their ends, several processes.
+namespace millrace::engine_redis {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace engine;
+using redis::testing::redis_server;
+
+std::unique_ptr<redis_store> open_on(const redis_server& server) {
+  options with;
+  with.where.over = redis::address::transport::unix_socket;
+  with.where.path = server.socket();
+  auto opened = redis_store::open(std::move(with));
+  if (opened) return std::move(*opened);
+  ADD_FAILURE() << opened.error().code << ": " << opened.error().detail;
+  return nullptr;
+}
+
+awaitable<std::string> evaluate(std::string socket, std::string script) {
+  redis::connection_options how;
+  how.where.over = redis::address::transport::unix_socket;
+  how.where.path = std::move(socket);
+  how.use = redis::connection_use::dedicated;
+  redis::connection link(co_await asio::this_coro::executor, std::move(how));
+  redis::command what("EVAL");
+  what.arg(script).arg("0");
+  const result<redis::reply> answered = co_await link.call(std::move(what));
+  co_await link.stop();
+  co_return answered ? std::string(answered->text()) : std::string(answered.error().code);
+}
+
+/// Milliseconds until a key ends by itself; -1: never, -2: it is not there.
+long ends_in(const redis_server& server, const std::string& key) {
+  const std::string text =
+      run_coro(evaluate(server.socket(), "return tostring(redis.call('PTTL', '" + key + "'))"));
+  return std::stol(text);
+}
+
+limits_checked take(store& where, std::vector<limit_check> checks) {
+  transaction one{.level = durability::memory};
+  one.steps.emplace_back(take_limits{.checks = std::move(checks)});
+  const commit_result done = blocking::commit(where, std::move(one));
+  if (done) return std::get<limits_checked>(done->outcomes.at(0));
+  ADD_FAILURE() << done.error().why.code;
+  return {.allowed = false};
+}
+
+limit_check per_minute(std::uint64_t limit, limit_algorithm how = limit_algorithm::sliding) {
+  return {.scope = "user", .id = "42", .algorithm = how, .limit = limit, .window = 60s};
+}
+
+TEST(RedisLimits, EndByThemselves) {
+  const redis_server server;
+  const auto store = open_on(server);
+  const auto clock = blocking::ask(*store, read_clock{});
+  ASSERT_TRUE(clock);
+  limit_check budget = per_minute(10, limit_algorithm::calendar);
+  budget.window = 0s;
+  budget.period = limit_period::daily;
+  budget.period_start = *clock - 1h;
+  budget.period_end = *clock + 1h;
+  limit_check parts = per_minute(5000);
+  parts.id = "43";
+  ASSERT_TRUE(take(*store, {per_minute(10), per_minute(10, limit_algorithm::fixed), parts,
+                            per_minute(10, limit_algorithm::token_bucket), budget})
+                  .allowed);
+  for (const auto& [key, most] : {std::pair{"rate_limit:default:user:42:60", 61'000L},
+                                  std::pair{"rate_limit:default:user:43:60", 62'000L},
+                                  std::pair{"rate_limit:default:user:42:60:fixed", 61'000L},
+                                  std::pair{"rate_limit:default:user:42:60:bucket", 7'000L},
+                                  std::pair{"tokens:default:user:42:daily", 3'602'000L}}) {
+    const long left = ends_in(server, std::string("{millrace}:") + key);
+    EXPECT_GT(left, 0) << key;
+    EXPECT_LE(left, most) << key;
+  }
+  const std::string all =
+      run_coro(evaluate(server.socket(), "return tostring(#redis.call('KEYS', '*rate_limit*'))"));
+  EXPECT_EQ(all, "4");
+}
+
+TEST(RedisLimits, LeaveNothingBehindWhatIsGivenBack) {
+  const redis_server server;
+  const auto store = open_on(server);
+  const std::vector<limit_check> checks{per_minute(10), per_minute(10, limit_algorithm::fixed),
+                                        per_minute(10, limit_algorithm::token_bucket)};
+  take(*store, checks);
+  transaction back;
+  back.steps.emplace_back(refund_limits{.checks = checks});
+  ASSERT_TRUE(blocking::commit(*store, std::move(back)));
+  for (const std::string end : {"", ":fixed"}) {
+    EXPECT_EQ(ends_in(server, "{millrace}:rate_limit:default:user:42:60" + end), -2) << end;
+  }
+}
+
+// Sixty-four callers in two processes: no more than the limit, and each refused call charged
+// nothing.
+TEST(RedisLimits, HoldOverSeveralProcesses) {
+  const redis_server server;
+  const auto first = open_on(server);
+  const auto second = open_on(server);
+  limit_check narrow = per_minute(300);
+  narrow.scope = "ip";
+  std::atomic<std::uint64_t> admitted{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 64; ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < 10; ++n) {
+        if (take(i % 2 == 0 ? *first : *second, {per_minute(500), narrow}).allowed) ++admitted;
+      }
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  EXPECT_EQ(admitted, 300U);
+  EXPECT_EQ(take(*first, {per_minute(500)}).limits.at(0).count, 301U);
+}
+
+TEST(RedisLimits, OutliveTheProcessesThatCharged) {
+  const redis_server server;
+  take(*open_on(server), {per_minute(2)});
+  const auto store = open_on(server);
+  EXPECT_TRUE(take(*store, {per_minute(2)}).allowed);
+  EXPECT_FALSE(take(*store, {per_minute(2)}).allowed);
+}
+
+}  // namespace
+}  // namespace millrace::engine_redis

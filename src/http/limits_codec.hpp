@@ -1,0 +1,48 @@
+#pragma once
+
+#include "message.hpp"
+
+#include <millrace/base/clock.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/limiter/limiter.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+/// JSON ⇄ what is asked of the limiter and what it answers, and the headers of the answer.
+namespace millrace::http {
+
+/// What a body about limits says.
+struct limits_body {
+  limit_request asked;
+  engine::take_mode mode{engine::take_mode::all};
+  /// Of refunds.
+  std::optional<timestamp> taken_at;
+  /// Of settlements.
+  std::optional<std::uint64_t> used;
+};
+
+/// Which members there may be besides the limits, the policy and its parts.
+enum class limits_verb : std::uint8_t { check, refund, settle, reset };
+
+/// `settings`: which parts the policies know; any other member is an error.
+[[nodiscard]] result<limits_body> decode_limits(std::string_view body, limits_verb verb,
+                                                const limit_settings& settings);
+
+/// `{"user_id","tokens",…}`.
+struct tokens_body {
+  limit_request asked;
+  engine::take_mode mode{engine::take_mode::all};
+  std::string user;
+  std::uint64_t tokens{0};
+};
+[[nodiscard]] result<tokens_body> decode_tokens(std::string_view body);
+
+/// The answer: 200; 429 where the limits refuse, unless it was only a look; 403 where a list does.
+/// `more` are further members, each with its comma in front.
+[[nodiscard]] response limits_response(const limit_answer& answer, engine::take_mode mode,
+                                       bool legacy_headers, std::string_view more = {});
+
+}  // namespace millrace::http

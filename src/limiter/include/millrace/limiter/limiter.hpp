@@ -1,0 +1,155 @@
+#pragma once
+
+#include <millrace/base/awaitable.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/engine/limit_table.hpp>
+#include <millrace/engine/store.hpp>
+#include <millrace/limiter/limit_policy.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+
+/// A limit that is asked for. Of calendar budgets the period's bounds are filled in here.
+struct wanted_limit {
+  engine::limit_check check;
+  std::string time_zone{"UTC"};
+  when_down on_failure{when_down::local};
+};
+
+/// What is asked of the limiter: limits that the caller names, or those of a policy.
+struct limit_request {
+  std::string project{"default"};
+  /// Empty: of the policy.
+  std::vector<wanted_limit> limits;
+  std::string policy;
+  /// What the request says about itself: `user` → `42`, `ip` → `10.0.0.1`, `plan` → `free`.
+  std::map<std::string, std::string, std::less<>> parts;
+  /// Of a policy's limits; those that the caller names have their own.
+  std::uint64_t cost{1};
+};
+
+enum class limit_verdict : std::uint8_t {
+  /// The limits have decided.
+  counted,
+  /// A list of the policy has; nothing was counted.
+  listed,
+  /// The store could not say: what each limit says without it has decided.
+  degraded,
+};
+
+struct limited {
+  std::string scope;
+  std::string id;
+  /// The window of it, in time; zero for calendar budgets.
+  duration window{0};
+  bool dry_run{false};
+  engine::limit_state state;
+};
+
+struct limit_answer {
+  bool allowed{true};
+  limit_verdict verdict{limit_verdict::counted};
+  std::uint64_t granted{0};
+  timestamp at{};
+  /// In the order of the request, or of the policy.
+  std::vector<limited> limits;
+  /// The one that decides: of those that refuse the one that does so longest; else the one that has
+  /// least left of its size. Empty where nothing was counted.
+  std::optional<std::size_t> binding;
+
+  [[nodiscard]] duration retry_after() const noexcept {
+    return binding ? limits[*binding].state.retry_after : duration{0};
+  }
+};
+
+/// How often each policy said what; by name, those named by the caller under `-`.
+struct limit_numbers {
+  std::uint64_t allowed{0};
+  std::uint64_t refused{0};
+  /// Allowed with at most a fifth of the binding limit left.
+  std::uint64_t near{0};
+  std::uint64_t degraded{0};
+};
+
+/// Limits and budgets.
+///
+/// Guarantees: several limits are charged together or not at all, by the store's clock, in one
+///             round trip. While the store cannot serve, each limit decides as it was told to
+///             (`when_down`), from counts of this process that are kept warm.
+/// Threading:  every member from any thread.
+/// Lifetime:   the store outlives it.
+class limiter final {
+public:
+  limiter(engine::store& store, limit_settings settings);
+  limiter(const limiter&) = delete;
+  limiter& operator=(const limiter&) = delete;
+
+  /// Takes what `mode` says. That it is refused is no error.
+  ///
+  /// Errors: those of the engine's checks (`checks[0].window`, …); not_found (unknown_policy);
+  ///         invalid_argument (missing_part), with the part's name as the field; unavailable where
+  ///         the store cannot serve and a limit is then closed.
+  /// Cancellation: none: it always ends soon.
+  [[nodiscard]] awaitable<result<limit_answer>> take(limit_request what, engine::take_mode mode);
+
+  /// Gives back what was taken, at `taken_at` where that is known.
+  [[nodiscard]] awaitable<result<limit_answer>> refund(limit_request what,
+                                                       std::optional<timestamp> taken_at);
+
+  /// Ends a reservation: of `what.cost` that was taken, `used` is kept. More than was reserved is
+  /// taken as far as the limits go; `granted` says how much of the rest.
+  [[nodiscard]] awaitable<result<limit_answer>> settle(limit_request what, std::uint64_t used,
+                                                       std::optional<timestamp> taken_at);
+
+  /// Forgets the counts.
+  [[nodiscard]] awaitable<result<limit_answer>> reset(limit_request what);
+
+  /// Other policies from now on. Errors: those of `check_limit_settings`; nothing has changed then.
+  [[nodiscard]] result<void> change_settings(limit_settings to);
+  [[nodiscard]] std::shared_ptr<const limit_settings> settings() const;
+
+  [[nodiscard]] std::map<std::string, limit_numbers> numbers() const;
+
+private:
+  // The private coroutines borrow: they are awaited in place.
+  [[nodiscard]] awaitable<result<engine::limits_checked>> commit(const std::string& project,
+                                                                 std::vector<wanted_limit>& limits,
+                                                                 engine::step step);
+  [[nodiscard]] awaitable<result<limit_answer>> take_resolved(const limit_request& what,
+                                                              std::vector<wanted_limit> limits,
+                                                              engine::take_mode mode);
+  [[nodiscard]] result<limit_answer> decide_alone(const std::string& project,
+                                                  const std::vector<wanted_limit>& limits,
+                                                  engine::take_mode mode);
+  void keep_warm(const std::string& project, const std::vector<wanted_limit>& limits,
+                 std::optional<std::uint64_t> granted);
+  [[nodiscard]] timestamp now() const;
+  void note_clock(timestamp at);
+  void count(const std::string& policy, const limit_answer& answer);
+
+  engine::store& store_;
+  mutable std::mutex mutex_;
+  /// Guarded by `mutex_`, as are the next two.
+  std::shared_ptr<const limit_settings> settings_;
+  engine::limit_table local_{
+      engine::limit_table::bounds{.records = local_counts_max, .charges = local_charges_max}};
+  std::map<std::string, limit_numbers> numbers_;
+  /// How far the store's clock is ahead of this machine's, as far as is known.
+  std::atomic<std::int64_t> ahead_us_{0};
+};
+
+/// What a state of each limit comes to.
+[[nodiscard]] std::optional<std::size_t> binding_of(const std::vector<limited>& limits,
+                                                    bool allowed);
+
+}  // namespace millrace

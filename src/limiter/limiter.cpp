@@ -1,0 +1,294 @@
+#include <millrace/limiter/limiter.hpp>
+
+#include "resolve.hpp"
+
+#include <millrace/engine/async.hpp>
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace millrace {
+namespace {
+
+using engine::limits_checked;
+using engine::take_mode;
+
+/// A period may end between the look at the clock and the commit; not twice in a row.
+constexpr int period_tries = 3;
+
+const clock_source& machine_clock() {
+  static const system_clock_source clock;
+  return clock;
+}
+
+// What is no answer about the limits, but says that the store has none at the moment.
+bool is_failure_of_store(const error& why) {
+  switch (why.kind) {
+    case errc::unavailable:
+    case errc::storage_full:
+    case errc::outcome_unknown:
+    case errc::deadline_exceeded:
+    case errc::exhausted: return true;
+    default: return false;
+  }
+}
+
+std::vector<engine::limit_check> checks_of(const std::vector<wanted_limit>& limits) {
+  std::vector<engine::limit_check> checks;
+  checks.reserve(limits.size());
+  for (const wanted_limit& each : limits) checks.push_back(each.check);
+  return checks;
+}
+
+void put_checks(engine::step& into, const std::vector<wanted_limit>& limits) {
+  std::visit(
+      [&](auto& step) {
+        if constexpr (requires { step.checks; }) step.checks = checks_of(limits);
+      },
+      into);
+}
+
+result<void> fill_periods(std::vector<wanted_limit>& limits, timestamp now) {
+  for (wanted_limit& each : limits) {
+    engine::limit_check& check = each.check;
+    if (check.algorithm != engine::limit_algorithm::calendar) continue;
+    // The engine says what is wrong with a budget without a period.
+    if (check.period == engine::limit_period::none) continue;
+    const auto span = calendar_span_at(check.period, each.time_zone, now);
+    if (!span) return std::unexpected(span.error());
+    check.period_start = span->start;
+    check.period_end = span->end;
+  }
+  return {};
+}
+
+limit_answer answer_of(const std::vector<wanted_limit>& limits, const limits_checked& checked) {
+  limit_answer out{.allowed = checked.allowed, .granted = checked.granted, .at = checked.at};
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const engine::limit_check& check = limits[i].check;
+    out.limits.push_back({.scope = check.scope,
+                          .id = check.id,
+                          .window = check.window,
+                          .dry_run = check.dry_run,
+                          .state = checked.limits[i]});
+  }
+  out.binding = binding_of(out.limits, out.allowed);
+  return out;
+}
+
+// Less left of a, in proportion to what it holds.
+bool has_less_left(const engine::limit_state& a, const engine::limit_state& b) {
+  const auto share = [](const engine::limit_state& of) {
+    return static_cast<double>(of.remaining) / static_cast<double>(of.limit);
+  };
+  return share(a) < share(b);
+}
+
+}  // namespace
+
+std::optional<std::size_t> binding_of(const std::vector<limited>& limits, bool allowed) {
+  std::optional<std::size_t> binding;
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const limited& each = limits[i];
+    if (each.dry_run || (!allowed && each.state.allowed)) continue;
+    const bool first = !binding;
+    const bool more =
+        !first && (allowed ? has_less_left(each.state, limits[*binding].state)
+                           : each.state.retry_after > limits[*binding].state.retry_after);
+    if (first || more) binding = i;
+  }
+  return binding;
+}
+
+limiter::limiter(engine::store& store, limit_settings settings)
+    : store_(store), settings_(std::make_shared<const limit_settings>(std::move(settings))) {}
+
+timestamp limiter::now() const {
+  return machine_clock().now() + duration{ahead_us_.load(std::memory_order_relaxed)};
+}
+
+void limiter::note_clock(timestamp at) {
+  ahead_us_.store((at - machine_clock().now()).count(), std::memory_order_relaxed);
+}
+
+std::shared_ptr<const limit_settings> limiter::settings() const {
+  const std::lock_guard held(mutex_);
+  return settings_;
+}
+
+result<void> limiter::change_settings(limit_settings to) {
+  if (auto sound = check_limit_settings(to); !sound) return sound;
+  auto fresh = std::make_shared<const limit_settings>(std::move(to));
+  const std::lock_guard held(mutex_);
+  settings_ = std::move(fresh);
+  return {};
+}
+
+std::map<std::string, limit_numbers> limiter::numbers() const {
+  const std::lock_guard held(mutex_);
+  return numbers_;
+}
+
+void limiter::count(const std::string& policy, const limit_answer& answer) {
+  const std::lock_guard held(mutex_);
+  const std::string name = policy.empty() ? "-" : policy;
+  const auto at = numbers_.find(name);
+  // Policies that a reload has taken away keep their numbers.
+  if (at == numbers_.end() && numbers_.size() > 2 * limit_policies_max) return;
+  limit_numbers& of = numbers_[name];
+  ++(answer.allowed ? of.allowed : of.refused);
+  if (answer.verdict == limit_verdict::degraded) ++of.degraded;
+  if (!answer.allowed || !answer.binding) return;
+  const engine::limit_state& state = answer.limits[*answer.binding].state;
+  if (state.remaining <= state.limit / 5) ++of.near;
+}
+
+// borrows: awaited in place
+awaitable<result<limits_checked>> limiter::commit(const std::string& project,
+                                                  std::vector<wanted_limit>& limits,
+                                                  engine::step step) {
+  std::visit(
+      [&](auto& one) {
+        if constexpr (requires { one.checks; }) one.project = project;
+      },
+      step);
+  const engine::durability level = std::min(store_.traits().strongest, engine::durability::async);
+  result<limits_checked> done;
+  for (int i = 0; i < period_tries; ++i) {
+    if (auto filled = fill_periods(limits, now()); !filled) {
+      co_return std::unexpected(std::move(filled.error()));
+    }
+    put_checks(step, limits);
+    done = co_await engine::commit_step<limits_checked>(store_, step, level);
+    if (done || done.error().code != "limit_period_moved") break;
+    const auto clock = co_await engine::ask(store_, engine::read_clock{});
+    if (!clock) co_return std::unexpected(clock.error());
+    note_clock(*clock);
+  }
+  if (done) note_clock(done->at);
+  co_return done;
+}
+
+void limiter::keep_warm(const std::string& project, const std::vector<wanted_limit>& limits,
+                        std::optional<std::uint64_t> granted) {
+  const timestamp at = now();
+  const std::lock_guard held(mutex_);
+  for (const wanted_limit& each : limits) {
+    if (each.on_failure != when_down::local) continue;
+    engine::take_limits one{.project = project, .checks = {each.check}};
+    if (granted) one.checks.front().cost = *granted;
+    if (!local_.check(one, at)) local_.take(one, at);
+  }
+}
+
+result<limit_answer> limiter::decide_alone(const std::string& project,
+                                           const std::vector<wanted_limit>& limits,
+                                           take_mode mode) {
+  const timestamp at = now();
+  engine::take_limits counted{.project = project, .mode = mode};
+  for (const wanted_limit& each : limits) {
+    if (each.on_failure == when_down::closed && !each.check.dry_run) {
+      error why{errc::unavailable, "limits_unavailable",
+                "The store of the limits cannot serve, and they let nothing through without it.",
+                "", std::chrono::seconds{1}};
+      return std::unexpected(std::move(why));
+    }
+    if (each.on_failure == when_down::local) counted.checks.push_back(each.check);
+  }
+  limits_checked local{.at = at};
+  if (!counted.checks.empty()) {
+    const std::lock_guard held(mutex_);
+    if (auto why = local_.check(counted, at)) return std::unexpected(std::move(*why));
+    local = local_.take(counted, at);
+  }
+  limits_checked all{.allowed = local.allowed, .granted = local.granted, .at = at};
+  if (mode == take_mode::part && counted.checks.empty()) {
+    all.granted = limits.front().check.cost;
+  }
+  std::size_t next = 0;
+  for (const wanted_limit& each : limits) {
+    const std::uint64_t size = engine::size_of(each.check);
+    all.limits.push_back(
+        each.on_failure == when_down::local
+            ? local.limits[next++]
+            : engine::limit_state{
+                  .limit = size, .remaining = size, .window_start = at, .reset_time = at});
+  }
+  limit_answer answer = answer_of(limits, all);
+  answer.verdict = limit_verdict::degraded;
+  return answer;
+}
+
+// borrows: awaited in place
+awaitable<result<limit_answer>> limiter::take_resolved(const limit_request& what,
+                                                       std::vector<wanted_limit> limits,
+                                                       take_mode mode) {
+  const auto done = co_await commit(what.project, limits, engine::take_limits{.mode = mode});
+  if (!done && !is_failure_of_store(done.error())) co_return std::unexpected(done.error());
+  result<limit_answer> answer =
+      done ? answer_of(limits, *done) : decide_alone(what.project, limits, mode);
+  if (!answer) co_return answer;
+  if (done && done->allowed && mode != take_mode::peek) {
+    keep_warm(what.project, limits,
+              mode == take_mode::part ? std::optional(done->granted) : std::nullopt);
+  }
+  if (mode != take_mode::peek) count(what.policy, *answer);
+  co_return answer;
+}
+
+awaitable<result<limit_answer>> limiter::take(limit_request what, take_mode mode) {
+  auto resolved = resolve_limits(what, *settings());
+  if (!resolved) co_return std::unexpected(std::move(resolved.error()));
+  if (resolved->listed) {
+    const limit_answer answer{
+        .allowed = *resolved->listed, .verdict = limit_verdict::listed, .at = now()};
+    if (mode != take_mode::peek) count(what.policy, answer);
+    co_return answer;
+  }
+  if (!what.policy.empty() && mode != take_mode::part) {
+    if (auto sound = check_costs(resolved->limits); !sound) {
+      co_return std::unexpected(std::move(sound.error()));
+    }
+  }
+  co_return co_await take_resolved(what, std::move(resolved->limits), mode);
+}
+
+awaitable<result<limit_answer>> limiter::refund(limit_request what,
+                                                std::optional<timestamp> taken_at) {
+  auto resolved = resolve_limits(what, *settings());
+  if (!resolved) co_return std::unexpected(std::move(resolved.error()));
+  if (resolved->listed) co_return limit_answer{.verdict = limit_verdict::listed, .at = now()};
+  const auto done =
+      co_await commit(what.project, resolved->limits, engine::refund_limits{.taken_at = taken_at});
+  if (!done) co_return std::unexpected(done.error());
+  co_return answer_of(resolved->limits, *done);
+}
+
+awaitable<result<limit_answer>> limiter::settle(limit_request what, std::uint64_t used,
+                                                std::optional<timestamp> taken_at) {
+  const std::uint64_t reserved = what.cost;
+  if (used < reserved) {
+    what.cost = reserved - used;
+    co_return co_await refund(std::move(what), taken_at);
+  }
+  if (used == reserved) co_return co_await take(std::move(what), take_mode::peek);
+  what.cost = used - reserved;
+  co_return co_await take(std::move(what), take_mode::part);
+}
+
+awaitable<result<limit_answer>> limiter::reset(limit_request what) {
+  auto resolved = resolve_limits(what, *settings());
+  if (!resolved) co_return std::unexpected(std::move(resolved.error()));
+  if (resolved->listed) co_return limit_answer{.verdict = limit_verdict::listed, .at = now()};
+  const auto done = co_await commit(what.project, resolved->limits, engine::reset_limits{});
+  if (!done) co_return std::unexpected(done.error());
+  {
+    const std::lock_guard held(mutex_);
+    local_.reset({.project = what.project, .checks = checks_of(resolved->limits)}, now());
+  }
+  co_return answer_of(resolved->limits, *done);
+}
+
+}  // namespace millrace

@@ -1,0 +1,118 @@
+#include "resolve.hpp"
+
+#include <millrace/base/names.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace millrace {
+namespace {
+
+constexpr std::string_view everybody = "all";
+
+bool matches(std::string_view entry, const limit_request& what) {
+  const std::size_t equals = entry.find('=');
+  const auto part = what.parts.find(entry.substr(0, equals));
+  if (part == what.parts.end()) return false;
+  std::string_view wanted = entry.substr(equals + 1);
+  if (!wanted.ends_with('*')) return part->second == wanted;
+  wanted.remove_suffix(1);
+  return part->second.starts_with(wanted);
+}
+
+bool any_matches(const std::vector<std::string>& list, const limit_request& what) {
+  return std::ranges::any_of(list, [&](const std::string& entry) { return matches(entry, what); });
+}
+
+// Whose count a scope means; empty where the request does not say.
+std::string id_of(const std::string& scope, const limit_request& what,
+                  const limit_settings& settings) {
+  const auto part = what.parts.find(scope);
+  if (part != what.parts.end()) return part->second;
+  if (scope == "global") return std::string(everybody);
+  if (scope == "project") return what.project;
+  if (scope == "server") return settings.server_id;
+  return {};
+}
+
+result<wanted_limit> wanted_by(const limit_rule& rule, const limit_request& what,
+                               const limit_settings& settings) {
+  wanted_limit out{.check = {.scope = rule.scope,
+                             .id = id_of(rule.scope, what, settings),
+                             .algorithm = rule.algorithm,
+                             .limit = rule.limit,
+                             .window = rule.window,
+                             .cost = what.cost,
+                             .burst = rule.burst,
+                             .period = rule.period,
+                             .dry_run = rule.dry_run},
+                   .time_zone = rule.time_zone,
+                   .on_failure = rule.on_failure};
+  if (!out.check.id.empty()) return out;
+  if (!rule.fallback.empty()) {
+    out.check.scope = rule.fallback;
+    out.check.id = id_of(rule.fallback, what, settings);
+    if (!out.check.id.empty()) return out;
+  }
+  const std::string either =
+      rule.fallback.empty() ? std::string{} : fmt::format(" or `{}`", rule.fallback);
+  return invalid(rule.scope,
+                 fmt::format("the policy {} limits by {}: say whose it is with the member `{}`{}.",
+                             what.policy, rule.scope, rule.scope, either),
+                 "missing_part");
+}
+
+result<void> check_parts(const limit_request& what) {
+  for (const auto& [name, value] : what.parts) {
+    if (auto sound = check_key(value, name); !sound) return sound;
+  }
+  return {};
+}
+
+}  // namespace
+
+result<void> check_costs(const std::vector<wanted_limit>& limits) {
+  for (const wanted_limit& each : limits) {
+    if (each.check.cost <= engine::size_of(each.check)) continue;
+    return invalid("cost",
+                   fmt::format("cost is {}, more than the limit of {} by {} can ever allow.",
+                               each.check.cost, engine::size_of(each.check), each.check.scope),
+                   "cost_over_limit");
+  }
+  return {};
+}
+
+result<resolved_limits> resolve_limits(const limit_request& what, const limit_settings& settings) {
+  resolved_limits out;
+  if (what.policy.empty()) {
+    out.limits = what.limits;
+    return out;
+  }
+  const limit_policy* policy = find_policy(settings, what.policy);
+  if (policy == nullptr) {
+    return fail(errc::not_found, "unknown_policy",
+                fmt::format("There is no policy {}: name one of the configuration "
+                            "(limits.policies), or give `checks`.",
+                            excerpt(what.policy)),
+                "policy");
+  }
+  if (auto sound = check_parts(what); !sound) return std::unexpected(std::move(sound.error()));
+  if (any_matches(policy->deny, what)) {
+    out.listed = false;
+  } else if (any_matches(policy->allow, what)) {
+    out.listed = true;
+  }
+  if (out.listed) return out;
+  for (const limit_rule& rule : policy->rules) {
+    auto wanted = wanted_by(rule, what, settings);
+    if (!wanted) return std::unexpected(std::move(wanted.error()));
+    out.limits.push_back(std::move(*wanted));
+  }
+  return out;
+}
+
+}  // namespace millrace

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <millrace/limiter/limiter.hpp>
+
+#include <optional>
+#include <vector>
+
+namespace millrace {
+
+/// Whose counts a request means.
+struct resolved_limits {
+  std::vector<wanted_limit> limits;
+  /// A list of the policy decides, and this is what it says.
+  std::optional<bool> listed;
+};
+
+/// Errors: those of `limiter::take` that hang on no store.
+[[nodiscard]] result<resolved_limits> resolve_limits(const limit_request& what,
+                                                     const limit_settings& settings);
+
+/// Of a policy: a cost that never fits is a mistake of the request, whose field is `cost`.
+[[nodiscard]] result<void> check_costs(const std::vector<wanted_limit>& limits);
+
+}  // namespace millrace
