@@ -141,7 +141,11 @@ bool names_part(const std::vector<std::string>& list, std::string_view part) {
       list, [&](std::string_view entry) { return entry.substr(0, entry.find('=')) == part; });
 }
 
+// Whose these are is known: a request does not choose.
+constexpr std::array<std::string_view, 3> known_scopes{"global", "project", "server"};
+
 bool knows_part(const limit_policy& policy, std::string_view part) {
+  if (std::ranges::find(known_scopes, part) != known_scopes.end()) return false;
   if (std::ranges::find(common_parts, part) != common_parts.end()) return true;
   if (names_part(policy.allow, part) || names_part(policy.deny, part)) return true;
   return std::ranges::any_of(policy.rules, [&](const limit_rule& one) {

@@ -116,6 +116,14 @@ TEST_F(Limiter, RefusesWhatARequestDoesNotSay) {
             "cost_over_limit");
 }
 
+TEST_F(Limiter, DoesNotLetARequestChooseWhatIsKnown) {
+  limit_request sly = chat("42");
+  sly.parts["server"] = "another";
+  const auto answer = take(sly);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->limits[0].id, "web-1");
+}
+
 TEST_F(Limiter, LetsThroughWhatTheListsSay) {
   limit_request enterprise = chat("42");
   enterprise.parts["plan"] = "enterprise";

@@ -28,15 +28,14 @@ bool any_matches(const std::vector<std::string>& list, const limit_request& what
   return std::ranges::any_of(list, [&](const std::string& entry) { return matches(entry, what); });
 }
 
-// Whose count a scope means; empty where the request does not say.
+// Whose count a scope means; empty where the request does not say. What is known is not asked.
 std::string id_of(const std::string& scope, const limit_request& what,
                   const limit_settings& settings) {
-  const auto part = what.parts.find(scope);
-  if (part != what.parts.end()) return part->second;
   if (scope == "global") return std::string(everybody);
   if (scope == "project") return what.project;
   if (scope == "server") return settings.server_id;
-  return {};
+  const auto part = what.parts.find(scope);
+  return part == what.parts.end() ? std::string{} : part->second;
 }
 
 result<wanted_limit> wanted_by(const limit_rule& rule, const limit_request& what,

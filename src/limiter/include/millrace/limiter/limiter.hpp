@@ -121,7 +121,7 @@ public:
   [[nodiscard]] std::map<std::string, limit_numbers> numbers() const;
 
 private:
-  // The private coroutines borrow: they are awaited in place.
+  // borrows: awaited in place; so does the next one.
   [[nodiscard]] awaitable<result<engine::limits_checked>> commit(const std::string& project,
                                                                  std::vector<wanted_limit>& limits,
                                                                  engine::step step);
