@@ -21,10 +21,10 @@
 namespace millrace::engine {
 
 /// One atomic step of any capability. A further capability adds its steps here.
-using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
-                          report_progress, cancel_job, delete_job, requeue_dead, purge_jobs,
-                          configure_queue, put_cron, delete_cron, fire_cron, take_limits,
-                          refund_limits, reset_limits>;
+using step =
+    std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
+                 report_progress, cancel_job, delete_job, requeue_dead, purge_jobs, configure_queue,
+                 put_cron, delete_cron, fire_cron, take_limits, refund_limits, reset_limits>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
