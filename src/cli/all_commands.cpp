@@ -9,9 +9,9 @@ namespace {
 
 std::vector<command> collect() {
   std::vector<command> all;
-  for (const auto part : {server_commands, job_commands, queue_commands, dead_letter_commands,
-                          cron_commands, backup_commands, program_commands, cache_commands,
-                          limit_commands}) {
+  for (const auto part :
+       {server_commands, job_commands, queue_commands, dead_letter_commands, cron_commands,
+        backup_commands, program_commands, cache_commands, limit_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;

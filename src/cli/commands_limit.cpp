@@ -168,6 +168,14 @@ exit_code print_answer(const context& with, const client::response& answer, want
   return allowed ? exit_code::done : exit_code::failed;
 }
 
+// The server names a member of the one check; what was typed was an option.
+error named_as_typed(error why) {
+  constexpr std::string_view within = "checks[0].";
+  if (why.field.starts_with(within)) why.field.erase(0, within.size());
+  if (why.field == "window") why.field = "limit";
+  return why;
+}
+
 exit_code ask(context& with, wanted what, std::string_view command, std::string target) {
   const auto body = body_of_request(with, what);
   if (!body) return report_usage(with, command, body.error());
@@ -182,7 +190,7 @@ exit_code ask(context& with, wanted what, std::string_view command, std::string 
     return print_answer(with, *answer, what);
   }
   auto done = client::expect_success(std::move(*answer));
-  if (!done) return report_refusal(with, command, done.error());
+  if (!done) return report_refusal(with, command, named_as_typed(std::move(done.error())));
   return print_answer(with, *done, what);
 }
 

@@ -16,10 +16,10 @@ namespace {
 
 constexpr std::array<std::string_view, 3> queue_names{"a", "b.{tag}", "c"};
 constexpr std::array<std::string_view, operation_kinds> words{
-    "enqueue",   "lease",     "ack",       "fail",   "extend",    "snooze",
-    "report",    "cancel",    "remove",    "requeue", "purge",     "configure",
-    "save_cron", "fire_slot", "drop_cron", "cache",  "take_some", "give_some_back",
-    "forget_some", "advance", "together",  "batched", "restart",   "compare"};
+    "enqueue",     "lease",     "ack",       "fail",    "extend",    "snooze",
+    "report",      "cancel",    "remove",    "requeue", "purge",     "configure",
+    "save_cron",   "fire_slot", "drop_cron", "cache",   "take_some", "give_some_back",
+    "forget_some", "advance",   "together",  "batched", "restart",   "compare"};
 // Mostly shorter than a lease, so that runs live long enough to be ended.
 constexpr std::array<duration, 12> spans{1us, 1ms, 500ms, 1s, 1s, 2s, 2s, 5s, 10s, 30s, 60s, 5min};
 

@@ -18,18 +18,29 @@ namespace {
 rc::Gen<operation::kind> any_kind(sort_of_run sort) {
   using enum operation::kind;
   const bool restarts = sort == sort_of_run::with_restarts;
-  return rc::gen::weightedElement<operation::kind>(
-      {{20, enqueue},    {20, lease},
-       {8, ack},         {8, fail},
-       {4, extend},      {4, snooze},
-       {4, cancel},      {2, remove},
-       {4, requeue},     {1, purge},
-       {4, configure},   {3, save_cron},
-       {5, fire_slot},   {1, drop_cron},
-       {24, cache},       {8, take_some},   {2, give_some_back},
-       {1, forget_some}, {16, advance},
-       {4, together},    {3, batched},
-       {2, compare},     {3, restarts ? restart : report}});
+  return rc::gen::weightedElement<operation::kind>({{20, enqueue},
+                                                    {20, lease},
+                                                    {8, ack},
+                                                    {8, fail},
+                                                    {4, extend},
+                                                    {4, snooze},
+                                                    {4, cancel},
+                                                    {2, remove},
+                                                    {4, requeue},
+                                                    {1, purge},
+                                                    {4, configure},
+                                                    {3, save_cron},
+                                                    {5, fire_slot},
+                                                    {1, drop_cron},
+                                                    {24, cache},
+                                                    {8, take_some},
+                                                    {2, give_some_back},
+                                                    {1, forget_some},
+                                                    {16, advance},
+                                                    {4, together},
+                                                    {3, batched},
+                                                    {2, compare},
+                                                    {3, restarts ? restart : report}});
 }
 
 rc::Gen<operation> any_operation(sort_of_run sort) {

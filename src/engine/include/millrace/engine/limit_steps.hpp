@@ -130,7 +130,8 @@ inline constexpr std::chrono::milliseconds limit_window_min{1};
 inline constexpr std::chrono::hours limit_window_max{24 * 366};
 /// Up to this limit a sliding window remembers each charge.
 inline constexpr std::uint64_t exact_sliding_max = 1000;
-/// Sub-windows of a larger one: twice as many as 1/32 needs, so that rounding them up costs nothing.
+/// Sub-windows of a larger one: twice as many as 1/32 needs, so that rounding them up costs
+/// nothing.
 inline constexpr std::int64_t sliding_parts = 64;
 /// Counts that an engine in memory holds; a further one is refused (too_many_limits), none is
 /// forgotten before it is empty.

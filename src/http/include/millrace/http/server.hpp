@@ -112,8 +112,8 @@ public:
   /// Where it listens, as URLs (`http://127.0.0.1:41234`), without the Unix socket.
   [[nodiscard]] std::vector<std::string> addresses() const;
 
-  /// Other policies of limits from now on; from any thread. Errors: those of `check_limit_settings`;
-  /// nothing has changed then.
+  /// Other policies of limits from now on; from any thread. Errors: those of
+  /// `check_limit_settings`; nothing has changed then.
   [[nodiscard]] result<void> change_limits(limit_settings to);
 
   /// Accepts no more; long polls answer empty at once, event streams end with `retry:`, running
