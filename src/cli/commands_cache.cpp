@@ -251,8 +251,8 @@ std::vector<command> entry_commands() {
            {{.name = "--stale", .purpose = "also one that has expired but may be served stale"}}),
        .examples = {"millrace cache get user:7", "millrace cache get user:7 --json"},
        .run = get,
-       .notes = "The bytes as they were put; ends with 3 where there is nothing. With --json also "
-                "the version, the type and the times."},
+       .notes = "The bytes as they were put; it ends with 3 where there is nothing.\n"
+                "With --json also the version, the type and the times."},
       {.name = "cache set",
        .purpose = "Cache a value.",
        .arguments = {key_argument,
