@@ -25,7 +25,7 @@ std::span<const command> all_commands() {
 }
 
 std::string_view group_purpose(std::string_view group) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> purposes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> purposes{{
       {"queue", "Look at queues, set them, pause and empty them."},
       {"dlq", "Look at dead letters: the jobs that have failed for good."},
       {"cron", "Make, look at and pause recurring jobs."},
