@@ -200,6 +200,20 @@ TEST(Access, AnswersToConfiguredNames) {
   EXPECT_FALSE(check(what));
 }
 
+/// Answers what the reader has left.
+std::string feed_in_pieces(request_reader& reader, const std::string& bytes, std::size_t piece) {
+  std::string pending;
+  for (std::size_t at = 0; at < bytes.size(); at += piece) {
+    pending += bytes.substr(at, piece);
+    std::size_t used = 1;
+    while (used > 0 && !reader.done()) {
+      used = reader.feed(pending);
+      pending.erase(0, used);
+    }
+  }
+  return pending;
+}
+
 // Whatever the pieces in which bytes arrive, the request is the same.
 TEST(RequestReader, DoesNotDependOnHowBytesArrive) {
   const std::string bytes =
@@ -207,16 +221,8 @@ TEST(RequestReader, DoesNotDependOnHowBytesArrive) {
       "3\r\nabc\r\n2;q=\"x\"\r\nde\r\n0\r\nT: u\r\n\r\n";
   for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
     request_reader reader(1000);
-    std::string pending;
-    for (std::size_t at = 0; at < bytes.size(); at += piece) {
-      pending += bytes.substr(at, piece);
-      std::size_t used = 1;
-      while (used > 0 && !reader.done()) {
-        used = reader.feed(pending);
-        pending.erase(0, used);
-      }
-      ASSERT_FALSE(reader.failure()) << reader.failure()->why.detail;
-    }
+    const std::string pending = feed_in_pieces(reader, bytes, piece);
+    ASSERT_FALSE(reader.failure()) << reader.failure()->why.detail;
     ASSERT_TRUE(reader.done()) << piece;
     EXPECT_EQ(reader.what().body, "abcde");
     EXPECT_EQ(reader.what().path, "/a");
@@ -231,18 +237,11 @@ TEST(RequestReader, LetsNoTrailerDecideOnTheConnectionHoweverItIsCut) {
       "1\r\nx\r\n0\r\nConnection: close\r\n\r\n";
   for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, text.size()}) {
     request_reader reader(1000);
-    std::string pending;
-    for (std::size_t at = 0; at < text.size(); at += piece) {
-      pending += text.substr(at, piece);
-      std::size_t used = 1;
-      while (used > 0 && !reader.done()) {
-        used = reader.feed(pending);
-        pending.erase(0, used);
-      }
-      ASSERT_FALSE(reader.failure()) << reader.failure()->why.detail;
-    }
+    const std::string pending = feed_in_pieces(reader, text, piece);
+    ASSERT_FALSE(reader.failure()) << reader.failure()->why.detail;
     ASSERT_TRUE(reader.done()) << piece;
     EXPECT_TRUE(reader.what().keep_alive) << piece;
+    EXPECT_TRUE(pending.empty());
   }
 }
 
