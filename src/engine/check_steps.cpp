@@ -1,3 +1,4 @@
+#include "check_event_steps.hpp"
 #include "check_values.hpp"
 
 #include <millrace/base/names.hpp>
@@ -125,7 +126,21 @@ result<void> check_idempotency(const idempotency_key& key) {
 
 // The record a step addresses. Views into the transaction.
 struct target {
-  enum class kind : std::uint8_t { none, job, unique_key, settings, cron, lease, purge };
+  enum class kind : std::uint8_t {
+    none,
+    job,
+    unique_key,
+    settings,
+    cron,
+    lease,
+    purge,
+    event_id,
+    stream,
+    lock,
+    progress,
+    agent,
+    connection,
+  };
   kind what{kind::none};
   std::uint64_t stamp{0};
   std::string_view project{};
@@ -138,6 +153,10 @@ struct target {
 
 target job_target(const job_id& id) {
   return {.what = target::kind::job, .stamp = id.stamp, .name = id.tag};
+}
+
+target lock_target(const lock_key& key) {
+  return {.what = target::kind::lock, .project = key.project, .name = key.resource};
 }
 
 struct target_of {
@@ -167,6 +186,35 @@ struct target_of {
   target operator()(const fire_cron& s) const {
     return {.what = target::kind::cron, .project = s.project, .name = s.name};
   }
+  target operator()(const publish_event& s) const {
+    if (s.what.id.empty()) return {};
+    return {.what = target::kind::event_id,
+            .project = s.stream.project,
+            .name = s.stream.name,
+            .key = s.what.id};
+  }
+  target operator()(const configure_stream& s) const {
+    return {.what = target::kind::stream, .project = s.stream.project, .name = s.stream.name};
+  }
+  target operator()(const acquire_lock& s) const { return lock_target(s.key); }
+  target operator()(const extend_lock& s) const { return lock_target(s.key); }
+  target operator()(const release_lock& s) const { return lock_target(s.key); }
+  target operator()(const put_progress& s) const {
+    return {.what = target::kind::progress, .project = s.project, .name = s.correlation_id};
+  }
+  target operator()(const delete_progress& s) const {
+    return {.what = target::kind::progress, .project = s.project, .name = s.correlation_id};
+  }
+  target operator()(const put_agent& s) const {
+    return {
+        .what = target::kind::agent, .project = s.project, .name = s.flow_id, .key = s.what.agent};
+  }
+  target operator()(const put_connection& s) const {
+    return {.what = target::kind::connection, .project = s.project, .name = s.what.id};
+  }
+  target operator()(const drop_connection& s) const {
+    return {.what = target::kind::connection, .project = s.project, .name = s.connection};
+  }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -182,6 +230,12 @@ std::string_view described(target::kind what) {
     case target::kind::cron: return "the same recurring job";
     case target::kind::lease: return "leases, which one step has to take together,";
     case target::kind::purge: return "the same jobs to purge";
+    case target::kind::event_id: return "the same event id of one stream";
+    case target::kind::stream: return "the settings of the same stream";
+    case target::kind::lock: return "the same lock";
+    case target::kind::progress: return "the same progress";
+    case target::kind::agent: return "the same agent";
+    case target::kind::connection: return "the same connection";
     case target::kind::none: break;
   }
   return "the same record";

@@ -35,7 +35,9 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       insert_key_(*db_, sql::insert_idempotency),
       delete_key_(*db_, sql::delete_idempotency),
       leases_(*journal_),
-      hot_(with_.hot_jobs_bytes) {}
+      hot_(with_.hot_jobs_bytes),
+      events_(*db_),
+      live_(*db_) {}
 
 group_writer::~group_writer() = default;
 
@@ -46,6 +48,7 @@ void group_writer::advance(timestamp clock_now, job_hints about_jobs) {
   now_ = std::max(now_, clock_now);
   if (memory_is_stale_ && !reload()) return;
   apply_due();
+  forget_events_and_records();
 }
 
 engine::commit_result group_writer::execute(engine::transaction what) {
@@ -125,6 +128,7 @@ result<group_report> group_writer::commit() {
     stamps_.ceiling_written(ceiling);
     report = {.sync_first = true, .wrote = true};
   }
+  events_.flush();
   if (begun_ && !db_->failed()) commit_.run();
   if (db_->failed()) return std::unexpected(roll_back());
   begun_ = false;
@@ -140,6 +144,11 @@ result<group_report> group_writer::commit() {
   }
   changed_jobs_.clear();
   if (std::exchange(crons_changed_, false)) report.hints.push_back({.what = engine::cron_topic()});
+  for (engine::topic& what : std::exchange(changed_topics_, {})) {
+    // A lock goes to one of those who wait for it.
+    const std::size_t count = what.what == engine::topic::kind::lock ? 1 : engine::wakeups::all;
+    report.hints.push_back({std::move(what), count});
+  }
   return report;
 }
 
@@ -156,6 +165,8 @@ std::optional<timestamp> group_writer::next_event() {
     const bool left = ended_unswept_ > 0;
     consider(left ? std::max(forgotten->first, to_micros(now_) + unhurried_us) : forgotten->first);
   }
+  if (const auto forgotten = events_.next_event()) consider(to_micros(*forgotten));
+  if (const auto over = live_.next_event()) consider(to_micros(*over));
   if (!memory_->idempotency.empty()) {
     consider(to_micros(memory_->idempotency.front().made_at + engine::idempotency_kept));
   }

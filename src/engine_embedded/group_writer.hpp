@@ -1,9 +1,11 @@
 #pragma once
 
+#include "event_log.hpp"
 #include "hot_jobs.hpp"
 #include "job_rows.hpp"
 #include "lease_journal.hpp"
 #include "lease_table.hpp"
+#include "live_table.hpp"
 #include "memory_state.hpp"
 #include "sqlite.hpp"
 #include "stamps.hpp"
@@ -100,6 +102,13 @@ private:
     std::map<engine::queue_key, std::uint64_t> jobs_added;
     std::set<engine::queue_key> queues_added;
     std::size_t crons_added{0};
+    std::set<engine::stream_key> streams_added;
+    std::size_t event_ids_added{0};
+    std::size_t locks_added{0};
+    std::size_t progress_added{0};
+    std::size_t agents_added{0};
+    std::map<std::pair<std::string, std::string>, std::size_t> agents_added_to;
+    std::size_t connections_added{0};
   };
   // Counted in this group, to be taken back should it fail.
   struct counted {
@@ -215,6 +224,45 @@ private:
   [[nodiscard]] job_slot predecessor(const engine::cron_entry& entry) const;
   void write_cron(const engine::cron_entry& entry);
 
+  // steps_events.cpp
+  refused check(const engine::publish_event& step, plan& with);
+  refused check(const engine::configure_stream& step, plan& with);
+  engine::outcome apply(engine::publish_event& step, const plan& with);
+  engine::outcome apply(engine::configure_stream& step, const plan& with);
+  [[nodiscard]] refused refuse_new_stream(const engine::stream_key& key, plan& with);
+  [[nodiscard]] stream_state& open_stream(const engine::stream_key& key);
+  void forget_events_and_records();
+  void hint_record(const live_key& key);
+  [[nodiscard]] result<engine::answer> answer(const engine::read_events& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_stream& what);
+
+  // steps_live.cpp
+  refused check(const engine::acquire_lock& step, plan& with);
+  refused check(const engine::extend_lock& step, plan& with);
+  refused check(const engine::release_lock& step, plan& with);
+  refused check(const engine::put_progress& step, plan& with);
+  refused check(const engine::delete_progress& step, plan& with);
+  refused check(const engine::put_agent& step, plan& with);
+  refused check(const engine::put_connection& step, plan& with);
+  refused check(const engine::drop_connection& step, plan& with);
+  engine::outcome apply(engine::acquire_lock& step, const plan& with);
+  engine::outcome apply(engine::extend_lock& step, const plan& with);
+  engine::outcome apply(engine::release_lock& step, const plan& with);
+  engine::outcome apply(engine::put_progress& step, const plan& with);
+  engine::outcome apply(engine::delete_progress& step, const plan& with);
+  engine::outcome apply(engine::put_agent& step, const plan& with);
+  engine::outcome apply(engine::put_connection& step, const plan& with);
+  engine::outcome apply(engine::drop_connection& step, const plan& with);
+  template <class Value>
+  [[nodiscard]] std::optional<Value> find_live(const live_key& key);
+  [[nodiscard]] refused refuse_lost(const engine::lock_key& key, const std::string& token);
+  [[nodiscard]] std::optional<engine::progress_entry> find_progress_entry(
+      const std::string& project, const std::string& correlation_id);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_lock& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_progress& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_agents& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_connections& what);
+
   // maintenance.cpp
   void apply_due();
   void sweep();
@@ -297,6 +345,8 @@ private:
   lease_table leases_;
   std::unique_ptr<memory_state> memory_;
   hot_jobs hot_;
+  event_log events_;
+  live_table live_;
   stamp_source stamps_;
   std::int64_t last_queue_row_{0};
   timestamp now_{};
@@ -312,6 +362,7 @@ private:
   std::vector<queue_state*> hinted_;
   std::vector<engine::job_id> changed_jobs_;
   bool crons_changed_{false};
+  std::vector<engine::topic> changed_topics_;
   /// Jobs that ended; and those since the last sweep.
   std::size_t ended_{0};
   std::size_t ended_unswept_{0};

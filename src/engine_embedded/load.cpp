@@ -129,6 +129,8 @@ bool group_writer::reload() {
   place_rest(*fresh);
   load_crons(*fresh);
   load_keys(*fresh);
+  events_.load();
+  live_.load();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);
@@ -316,6 +318,7 @@ error group_writer::roll_back() {
   hinted_.clear();
   changed_jobs_.clear();
   crons_changed_ = false;
+  changed_topics_.clear();
   leases_.roll_back();
   // The last ceiling may not be on disk.
   stamps_.ceiling_written(0);

@@ -64,6 +64,7 @@ struct call_hints {
   bool crons{false};
   std::vector<available_hint> available;
   std::vector<engine::job_id> jobs;
+  std::vector<engine::topic> topics;
 };
 
 /// False: it is none.

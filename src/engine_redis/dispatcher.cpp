@@ -406,6 +406,11 @@ void dispatcher::notify(const call_hints& all) {
   }
   for (const engine::job_id& each : all.jobs) hints_.notify(engine::job_topic(each.text()));
   if (all.crons) hints_.notify(engine::cron_topic());
+  for (const engine::topic& each : all.topics) {
+    // A lock goes to one of those who wait for it.
+    const bool one = each.what == engine::topic::kind::lock;
+    hints_.notify(each, one ? 1 : engine::wakeups::all);
+  }
 }
 
 void dispatcher::arm_timer() {

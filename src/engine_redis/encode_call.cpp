@@ -1,4 +1,5 @@
 #include "call_codec.hpp"
+#include "event_codec.hpp"
 #include "job_codec.hpp"
 
 #include <millrace/base/names.hpp>
@@ -119,6 +120,11 @@ struct step_encoder {
     pack_time(out, step.next_at);
     out.add(step.pass_over);
   }
+  template <class Step>
+    requires requires(packer& to, const Step& step) { pack_step(to, step); }
+  void operator()(const Step& step) {
+    pack_step(out, step);
+  }
 };
 
 /// Appends a query: its number, then its values.
@@ -166,6 +172,11 @@ struct query_encoder {
   void operator()(const engine::due_crons& what) { out.add(10).add(page_size(what.limit)); }
   void operator()(const engine::read_clock&) { out.add(11); }
   void operator()(const engine::probe_store&) { out.add(12); }
+  template <class Query>
+    requires requires(packer& to, const Query& what) { pack_query(to, what); }
+  void operator()(const Query& what) {
+    pack_query(out, what);
+  }
 
   void by_name(int number, const std::string& project, std::string_view cursor,
                std::uint32_t limit) {

@@ -26,7 +26,8 @@ local function text_of(stamp) return format('%016.0f', stamp) end
 -- What the files share; each fills its own. What else is local in a file is its own business.
 local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
-local hints = {available = {}, jobs = {}, crons = false}
+local streams, live = {}, {}
+local hints = {available = {}, jobs = {}, crons = false, topics = {}}
 
 local now             -- microseconds; never goes back
 local manual_clock    -- it came with the call, and does not tick

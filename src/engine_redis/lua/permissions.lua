@@ -14,6 +14,9 @@ local tried = {
   {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
   {'GET', 'probe'}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
   {'DEL', list}, {'DEL', names}, {'DEL', members},
+  {'XADD', 'probe:stream', '1-1', 'e', ''}, {'XRANGE', 'probe:stream', '-', '+'},
+  {'XREVRANGE', 'probe:stream', '+', '-'}, {'XTRIM', 'probe:stream', 'MINID', '1'},
+  {'DEL', 'probe:stream'},
 }
 
 local function is_refused(answer)
