@@ -4,6 +4,7 @@
 #include "turns.hpp"
 
 #include <millrace/http/server.hpp>
+#include <millrace/locks/locks.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <atomic>
@@ -26,6 +27,8 @@ struct service {
   turns writers{};
   /// Whose records requests without a key see.
   std::string project{"default"};
+  /// Who holds what.
+  locks holders{store};
 };
 
 }  // namespace millrace::http
