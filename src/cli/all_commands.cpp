@@ -9,8 +9,9 @@ namespace {
 
 std::vector<command> collect() {
   std::vector<command> all;
-  for (const auto part : {server_commands, job_commands, queue_commands, dead_letter_commands,
-                          cron_commands, backup_commands, program_commands}) {
+  for (const auto part :
+       {server_commands, job_commands, queue_commands, dead_letter_commands, cron_commands,
+        event_commands, lock_commands, progress_commands, backup_commands, program_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;
@@ -24,10 +25,13 @@ std::span<const command> all_commands() {
 }
 
 std::string_view group_purpose(std::string_view group) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> purposes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> purposes{{
       {"queue", "Look at queues, set them, pause and empty them."},
       {"dlq", "Look at dead letters: the jobs that have failed for good."},
       {"cron", "Make, look at and pause recurring jobs."},
+      {"events", "Publish events, and follow streams of them."},
+      {"lock", "Take, keep and release locks; run a program under one."},
+      {"progress", "Follow what goes on."},
   }};
   for (const auto& [name, purpose] : purposes) {
     if (name == group) return purpose;

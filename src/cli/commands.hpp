@@ -14,5 +14,8 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> cron_commands();
 [[nodiscard]] std::vector<command> backup_commands();
 [[nodiscard]] std::vector<command> program_commands();
+[[nodiscard]] std::vector<command> event_commands();
+[[nodiscard]] std::vector<command> lock_commands();
+[[nodiscard]] std::vector<command> progress_commands();
 
 }  // namespace millrace::cli
