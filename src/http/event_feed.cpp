@@ -18,7 +18,7 @@ void append_id(std::string& out, const engine::event_cursor& place) {
 }  // namespace
 
 event_feed::event_feed(engine::stream_key stream, event_position from) noexcept
-    : stream_(std::move(stream)), from_(std::move(from)) {}
+    : stream_(std::move(stream)), from_(from) {}
 
 engine::read_events event_feed::next() const {
   return {.stream = stream_,

@@ -59,7 +59,7 @@ awaitable<void> begin_at_end(engine::store& store, const engine::stream_key& str
 awaitable<void> stream_events(engine::store* store, connection* to, engine::stream_key stream,
                               event_position from, std::chrono::milliseconds comment_interval) {
   auto listener = store->hints().listen({engine::stream_topic(stream.project, stream.name)});
-  event_feed feed(stream, std::move(from));
+  event_feed feed(stream, from);
   std::string out{sse_retry};
   while (true) {
     bool more = false;

@@ -85,7 +85,8 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
       (void)co_await listener.wait(std::min<steady::duration>(
           {left, safety_tick, until_end + std::chrono::microseconds(behind_the_end)}));
     } catch (const boost::system::system_error&) {
-      // A wait throws only when it is cancelled, which the next line finds out.
+      // A wait throws only when it is cancelled.
+      break;
     }
     if (cancelled(co_await asio::this_coro::cancellation_state)) break;
   }
