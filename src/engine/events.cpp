@@ -18,8 +18,9 @@ void append_number(std::string& out, std::uint64_t number) {
 // Only what `append_number` writes: no capital, no leading zero.
 bool take_number(std::string_view& text, std::uint64_t& into) {
   const std::string_view digits = text.substr(0, text.find('.'));
-  const char* const end = digits.data() + digits.size();
-  const auto [stopped, code] = std::from_chars(digits.data(), end, into, base);
+  const char* const begin = digits.data();
+  const char* const end = begin + digits.size();
+  const auto [stopped, code] = std::from_chars(begin, end, into, base);
   if (code != std::errc{} || stopped != end || into >= number_end) return false;
   std::string again;
   append_number(again, into);

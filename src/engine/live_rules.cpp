@@ -133,8 +133,9 @@ text_fields& text_fields::add(std::int64_t value) { return add(std::to_string(va
 
 std::string_view text_field_reader::text() {
   std::size_t size = 0;
-  const char* const end = rest_.data() + rest_.size();
-  const auto [colon, code] = std::from_chars(rest_.data(), end, size);
+  const char* const begin = rest_.data();
+  const char* const end = begin + rest_.size();
+  const auto [colon, code] = std::from_chars(begin, end, size);
   const bool sound = code == std::errc{} && colon != end && *colon == ':' &&
                      size <= static_cast<std::size_t>(end - colon - 1);
   if (!sound) {
@@ -150,8 +151,9 @@ std::string_view text_field_reader::text() {
 std::int64_t text_field_reader::number() {
   const std::string_view digits = text();
   std::int64_t value = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [stopped, code] = std::from_chars(digits.data(), end, value);
+  const char* const begin = digits.data();
+  const char* const end = begin + digits.size();
+  const auto [stopped, code] = std::from_chars(begin, end, value);
   if (code != std::errc{} || stopped != end) failed_ = true;
   return value;
 }
