@@ -11,6 +11,7 @@
 #include <millrace/base/text_time.hpp>
 
 #include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -37,8 +38,8 @@ std::string with_query(std::string target, const std::vector<std::string>& query
 // A key that is not there is an answer of its own, not a trouble with the server.
 exit_code get_as_json(const context& with, server_call& server) {
   const std::string keys =
-      fmt::format(R"({{"keys":[{}],"stale":{}}})",
-                  json::serialize(json::value(with.in.required("KEY"))), with.in.has("--stale"));
+      fmt::format(R"({{"keys":[{}],"stale":{}}})", json_text(json::value(with.in.required("KEY"))),
+                  with.in.has("--stale"));
   const auto answer = server.post("/v1/cache:mget", keys);
   if (!answer) return report_refusal(with, "cache get", answer.error());
   const auto body = body_of(*answer);
@@ -144,7 +145,7 @@ exit_code remove(context& with) {
   if (!keys.empty()) {
     json::array list;
     for (const std::string& key : keys) list.emplace_back(key);
-    const std::string body = json::serialize(json::object{{"keys", std::move(list)}});
+    const std::string body = json_text(json::object{{"keys", std::move(list)}});
     return print_count(with, (*server)->post("/v1/cache:mdelete", body), "cache del");
   }
   std::vector<std::string> query;
@@ -250,8 +251,8 @@ std::vector<command> entry_commands() {
            {{.name = "--stale", .purpose = "also one that has expired but may be served stale"}}),
        .examples = {"millrace cache get user:7", "millrace cache get user:7 --json"},
        .run = get,
-       .notes = "The bytes as they were put; ends with 3 where there is nothing. With --json also "
-                "the version, the type and the times."},
+       .notes = "The bytes as they were put; it ends with 3 where there is nothing.\n"
+                "With --json also the version, the type and the times."},
       {.name = "cache set",
        .purpose = "Cache a value.",
        .arguments = {key_argument,

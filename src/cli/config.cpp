@@ -7,6 +7,8 @@
 #include "suggest.hpp"
 
 #include <millrace/base/names.hpp>
+#include <millrace/base/text_time.hpp>
+#include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/limits.hpp>
 #include <millrace/queue/limits.hpp>
 

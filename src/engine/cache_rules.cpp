@@ -22,7 +22,7 @@ bracket match_set(std::string_view pattern, std::size_t at, char c) {
       found = found || pattern[at + 1] == c;
       at += 2;
     } else if (at + 2 < pattern.size() && pattern[at + 1] == '-') {
-      const auto [low, high] = std::minmax(byte(pattern[at]), byte(pattern[at + 2]));
+      const auto [low, high] = std::minmax({byte(pattern[at]), byte(pattern[at + 2])});
       found = found || (low <= byte(c) && byte(c) <= high);
       at += 3;
     } else {

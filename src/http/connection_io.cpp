@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -220,10 +221,16 @@ bool is_stopping(const connection& of) noexcept { return of.is_stopping(); }
 
 namespace {
 
+// Nothing of a group may end before all of it have begun: Boost 1.81 would throw out of the loop.
+awaitable<void> after_a_turn(awaitable<void> work) {
+  co_await asio::post(asio::use_awaitable);
+  co_await std::move(work);
+}
+
 awaitable<void> race(connection* with, awaitable<void> work) {
   const auto strand = co_await asio::this_coro::executor;
   auto ended = co_await asio::experimental::make_parallel_group(
-                   asio::co_spawn(strand, std::move(work), asio::deferred),
+                   asio::co_spawn(strand, after_a_turn(std::move(work)), asio::deferred),
                    asio::co_spawn(strand, with->until_gone(), asio::deferred))
                    .async_wait(asio::experimental::wait_for_one(asio::cancellation_type::terminal),
                                asio::use_awaitable);
