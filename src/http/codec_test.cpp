@@ -225,6 +225,27 @@ TEST(RequestReader, DoesNotDependOnHowBytesArrive) {
   }
 }
 
+TEST(RequestReader, LetsNoTrailerDecideOnTheConnectionHoweverItIsCut) {
+  const std::string text =
+      "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "1\r\nx\r\n0\r\nConnection: close\r\n\r\n";
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, text.size()}) {
+    request_reader reader(1000);
+    std::string pending;
+    for (std::size_t at = 0; at < text.size(); at += piece) {
+      pending += text.substr(at, piece);
+      std::size_t used = 1;
+      while (used > 0 && !reader.done()) {
+        used = reader.feed(pending);
+        pending.erase(0, used);
+      }
+      ASSERT_FALSE(reader.failure()) << reader.failure()->why.detail;
+    }
+    ASSERT_TRUE(reader.done()) << piece;
+    EXPECT_TRUE(reader.what().keep_alive) << piece;
+  }
+}
+
 // The parser beneath would end the program at a last chunk that comes first and in pieces.
 TEST(RequestReader, TakesAnEmptyChunkedBodyInPieces) {
   const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";

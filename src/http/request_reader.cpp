@@ -116,7 +116,8 @@ private:
     into_.headers[static_cast<std::size_t>(*which)].assign(value.data(), value.size());
   }
 
-  void on_header_impl(error_code&) override {}
+  // Not later: a trailer has no say in it, though the parser lets it have one.
+  void on_header_impl(error_code&) override { into_.keep_alive = keep_alive(); }
 
   void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override {
     // A promise is not believed beyond a page or two: memory is taken as bytes arrive.
@@ -189,7 +190,6 @@ void request_reader::finish_head() {
                        "The only transfer coding that is understood is chunked.");
     }
   }
-  request_.keep_alive = parser_->keep_alive();
   const auto length = parser_->content_length();
   request_.has_body = parser_->chunked() || (length && *length > 0);
   if (!split_target(request_)) {

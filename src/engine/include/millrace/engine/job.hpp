@@ -199,7 +199,7 @@ class setting final {
 public:
   template <std::convertible_to<T> Value>
     requires(!std::same_as<Value, setting>)
-  constexpr setting(Value own) noexcept : value_(static_cast<T>(own)), own_(true) {}
+  constexpr setting(Value own) noexcept : value_(static_cast<T>(own)), own_(true) {}  // NOLINT
   [[nodiscard]] static constexpr setting left_to_store(T value) noexcept {
     setting out(value);
     out.own_ = false;
@@ -207,7 +207,7 @@ public:
   }
 
   [[nodiscard]] constexpr T value() const noexcept { return value_; }
-  constexpr operator T() const noexcept { return value_; }
+  constexpr operator T() const noexcept { return value_; }  // NOLINT(google-explicit-constructor)
   /// Set for this queue: no default changes it.
   [[nodiscard]] constexpr bool own() const noexcept { return own_; }
 
