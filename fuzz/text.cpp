@@ -5,7 +5,9 @@
 #include <millrace/base/names.hpp>
 #include <millrace/base/routed_id.hpp>
 #include <millrace/base/text_time.hpp>
+#include <millrace/engine/event_steps.hpp>
 #include <millrace/engine/fingerprint.hpp>
+#include <millrace/engine/live_rules.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -40,6 +42,8 @@ void names(std::string_view text) {
   }
   const auto id = routed_id::parse(text);
   if (id) MILLRACE_ASSERT(id->text() == text);
+  const auto place = engine::event_cursor::parse(text);
+  if (place) MILLRACE_ASSERT(place->text() == text);
 }
 
 void times(std::string_view text) {
@@ -74,11 +78,21 @@ void cuts(std::string_view text) {
   if (whole) MILLRACE_ASSERT(is_utf8(fingerprint));
 }
 
+// What is kept as fields comes back; whatever else stands there ends the reading.
+void fields(std::string_view text) {
+  engine::text_field_reader kept(text);
+  while (!kept.failed() && !kept.at_end()) static_cast<void>(kept.text());
+  const std::string written = engine::text_fields().add(text).add(std::int64_t{-1}).take();
+  engine::text_field_reader again(written);
+  MILLRACE_ASSERT(again.text() == text && again.number() == -1 && again.at_end());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   names(text);
+  fields(text);
   times(text);
   cuts(text);
   return 0;

@@ -16,5 +16,8 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> program_commands();
 [[nodiscard]] std::vector<command> cache_commands();
 [[nodiscard]] std::vector<command> limit_commands();
+[[nodiscard]] std::vector<command> event_commands();
+[[nodiscard]] std::vector<command> lock_commands();
+[[nodiscard]] std::vector<command> progress_commands();
 
 }  // namespace millrace::cli

@@ -1,4 +1,5 @@
 #include "check_cache.hpp"
+#include "check_event_steps.hpp"
 #include "check_limits.hpp"
 #include "check_values.hpp"
 
@@ -144,7 +145,13 @@ struct target {
     purge,
     cache,
     tag,
-    limits
+    limits,
+    event_id,
+    stream,
+    lock,
+    progress,
+    agent,
+    connection,
   };
   kind what{kind::none};
   std::uint64_t stamp{0};
@@ -158,6 +165,10 @@ struct target {
 
 target job_target(const job_id& id) {
   return {.what = target::kind::job, .stamp = id.stamp, .name = id.tag};
+}
+
+target lock_target(const lock_key& key) {
+  return {.what = target::kind::lock, .project = key.project, .name = key.resource};
 }
 
 struct target_of {
@@ -200,6 +211,35 @@ struct target_of {
   target operator()(const take_limits&) const { return {.what = target::kind::limits}; }
   target operator()(const refund_limits&) const { return {.what = target::kind::limits}; }
   target operator()(const reset_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const publish_event& s) const {
+    if (s.what.id.empty()) return {};
+    return {.what = target::kind::event_id,
+            .project = s.stream.project,
+            .name = s.stream.name,
+            .key = s.what.id};
+  }
+  target operator()(const configure_stream& s) const {
+    return {.what = target::kind::stream, .project = s.stream.project, .name = s.stream.name};
+  }
+  target operator()(const acquire_lock& s) const { return lock_target(s.key); }
+  target operator()(const extend_lock& s) const { return lock_target(s.key); }
+  target operator()(const release_lock& s) const { return lock_target(s.key); }
+  target operator()(const put_progress& s) const {
+    return {.what = target::kind::progress, .project = s.project, .name = s.correlation_id};
+  }
+  target operator()(const delete_progress& s) const {
+    return {.what = target::kind::progress, .project = s.project, .name = s.correlation_id};
+  }
+  target operator()(const put_agent& s) const {
+    return {
+        .what = target::kind::agent, .project = s.project, .name = s.flow_id, .key = s.what.agent};
+  }
+  target operator()(const put_connection& s) const {
+    return {.what = target::kind::connection, .project = s.project, .name = s.what.id};
+  }
+  target operator()(const drop_connection& s) const {
+    return {.what = target::kind::connection, .project = s.project, .name = s.connection};
+  }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -218,6 +258,12 @@ std::string_view described(target::kind what) {
     case target::kind::cache: return "the same key of the cache";
     case target::kind::tag: return "the same tag of the cache";
     case target::kind::limits: return "limits, which one step has to name together,";
+    case target::kind::event_id: return "the same event id of one stream";
+    case target::kind::stream: return "the settings of the same stream";
+    case target::kind::lock: return "the same lock";
+    case target::kind::progress: return "the same progress";
+    case target::kind::agent: return "the same agent";
+    case target::kind::connection: return "the same connection";
     case target::kind::none: break;
   }
   return "the same record";

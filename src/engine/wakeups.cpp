@@ -51,7 +51,7 @@ struct wakeups::registry {
   // Nodes stay where they are, so listeners keep pointers to theirs.
   rooms by_topic;
   // By kind of topic: lets `notify` return without the lock where nobody listens.
-  std::array<std::atomic<std::size_t>, 16> seats{};
+  std::array<std::atomic<std::size_t>, topic::kinds> seats{};
   std::atomic<std::size_t>& seats_of(topic::kind what) {
     return seats[static_cast<std::size_t>(what)];
   }
@@ -226,16 +226,36 @@ void wakeups::listener::consume() noexcept {
   state_->settle();
 }
 
-topic queue_topic(std::string_view project, std::string_view queue) {
-  topic made{topic::kind::queue, {}};
-  made.name.reserve(project.size() + 1 + queue.size());
-  // No name has a slash, so no two pairs meet.
-  made.name.append(project).append("/").append(queue);
+topic keyed_topic(topic::kind what, std::string_view project, std::string_view key) {
+  topic made{what, {}};
+  made.name.reserve(project.size() + 1 + key.size());
+  // No project has a slash, so no two pairs meet.
+  made.name.append(project).append("/").append(key);
   return made;
+}
+
+topic queue_topic(std::string_view project, std::string_view queue) {
+  return keyed_topic(topic::kind::queue, project, queue);
 }
 
 topic job_topic(const std::string& id_text) { return {topic::kind::job, id_text}; }
 
 topic cron_topic() { return {topic::kind::cron, {}}; }
+
+topic stream_topic(std::string_view project, std::string_view stream) {
+  return keyed_topic(topic::kind::stream, project, stream);
+}
+
+topic lock_topic(std::string_view project, std::string_view resource) {
+  return keyed_topic(topic::kind::lock, project, resource);
+}
+
+topic progress_topic(std::string_view project, std::string_view correlation_id) {
+  return keyed_topic(topic::kind::progress, project, correlation_id);
+}
+
+topic flow_topic(std::string_view project, std::string_view flow_id) {
+  return keyed_topic(topic::kind::flow, project, flow_id);
+}
 
 }  // namespace millrace::engine

@@ -41,7 +41,9 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       first_budget_(*db_, sql::first_budget),
       read_budgets_(*db_, sql::read_budgets),
       leases_(*journal_),
-      hot_(with_.hot_jobs_bytes) {}
+      hot_(with_.hot_jobs_bytes),
+      events_(*db_),
+      live_(*db_) {}
 
 group_writer::~group_writer() = default;
 
@@ -53,6 +55,7 @@ void group_writer::advance(timestamp clock_now, job_hints about_jobs) {
   if (memory_is_stale_ && !reload()) return;
   apply_due();
   sweep_cache();
+  forget_events_and_records();
 }
 
 engine::commit_result group_writer::execute(engine::transaction what) {
@@ -132,6 +135,7 @@ result<group_report> group_writer::commit() {
     stamps_.ceiling_written(ceiling);
     report = {.sync_first = true, .wrote = true};
   }
+  events_.flush();
   if (begun_ && !db_->failed()) commit_.run();
   if (db_->failed()) return std::unexpected(roll_back());
   begun_ = false;
@@ -151,6 +155,11 @@ result<group_report> group_writer::commit() {
     report.hints.push_back({.what = engine::cache_topic(at.project, at.key)});
   }
   claims_ended_.clear();
+  for (engine::topic& what : std::exchange(changed_topics_, {})) {
+    // A lock goes to one of those who wait for it.
+    const std::size_t count = what.what == engine::topic::kind::lock ? 1 : engine::wakeups::all;
+    report.hints.push_back({std::move(what), count});
+  }
   return report;
 }
 
@@ -167,6 +176,8 @@ std::optional<timestamp> group_writer::next_event() {
     const bool left = ended_unswept_ > 0;
     consider(left ? std::max(forgotten->first, to_micros(now_) + unhurried_us) : forgotten->first);
   }
+  if (const auto forgotten = events_.next_event()) consider(to_micros(*forgotten));
+  if (const auto over = live_.next_event()) consider(to_micros(*over));
   if (!memory_->idempotency.empty()) {
     consider(to_micros(memory_->idempotency.front().made_at + engine::idempotency_kept));
   }

@@ -2,10 +2,12 @@
 
 #include "cache_rows.hpp"
 #include "cache_table.hpp"
+#include "event_log.hpp"
 #include "hot_jobs.hpp"
 #include "job_rows.hpp"
 #include "lease_journal.hpp"
 #include "lease_table.hpp"
+#include "live_table.hpp"
 #include "memory_state.hpp"
 #include "sqlite.hpp"
 #include "stamps.hpp"
@@ -108,6 +110,13 @@ private:
     std::set<engine::queue_key> queues_added;
     std::size_t crons_added{0};
     std::size_t claims_added{0};
+    std::set<engine::stream_key> streams_added;
+    std::size_t event_ids_added{0};
+    std::size_t locks_added{0};
+    std::size_t progress_added{0};
+    std::size_t agents_added{0};
+    std::map<std::pair<std::string, std::string>, std::size_t> agents_added_to;
+    std::size_t connections_added{0};
   };
   // Counted in this group, to be taken back should it fail.
   struct counted {
@@ -266,6 +275,44 @@ private:
   engine::outcome apply(engine::reset_limits& step, const plan& with);
   void keep_budgets(const std::string& project, const std::vector<engine::limit_check>& checks);
   void load_budgets();
+  // steps_events.cpp
+  refused check(const engine::publish_event& step, plan& with);
+  refused check(const engine::configure_stream& step, plan& with);
+  engine::outcome apply(engine::publish_event& step, const plan& with);
+  engine::outcome apply(engine::configure_stream& step, const plan& with);
+  [[nodiscard]] refused refuse_new_stream(const engine::stream_key& key, plan& with);
+  [[nodiscard]] stream_state& open_stream(const engine::stream_key& key);
+  void forget_events_and_records();
+  void hint_record(const live_key& key);
+  [[nodiscard]] result<engine::answer> answer(const engine::read_events& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_stream& what);
+
+  // steps_live.cpp
+  refused check(const engine::acquire_lock& step, plan& with);
+  refused check(const engine::extend_lock& step, plan& with);
+  refused check(const engine::release_lock& step, plan& with);
+  refused check(const engine::put_progress& step, plan& with);
+  refused check(const engine::delete_progress& step, plan& with);
+  refused check(const engine::put_agent& step, plan& with);
+  refused check(const engine::put_connection& step, plan& with);
+  refused check(const engine::drop_connection& step, plan& with);
+  engine::outcome apply(engine::acquire_lock& step, const plan& with);
+  engine::outcome apply(engine::extend_lock& step, const plan& with);
+  engine::outcome apply(engine::release_lock& step, const plan& with);
+  engine::outcome apply(engine::put_progress& step, const plan& with);
+  engine::outcome apply(engine::delete_progress& step, const plan& with);
+  engine::outcome apply(engine::put_agent& step, const plan& with);
+  engine::outcome apply(engine::put_connection& step, const plan& with);
+  engine::outcome apply(engine::drop_connection& step, const plan& with);
+  template <class Value>
+  [[nodiscard]] std::optional<Value> find_live(const live_key& key);
+  [[nodiscard]] refused refuse_lost(const engine::lock_key& key, const std::string& token);
+  [[nodiscard]] std::optional<engine::progress_entry> find_progress_entry(
+      const std::string& project, const std::string& correlation_id);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_lock& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_progress& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_agents& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_connections& what);
 
   // maintenance.cpp
   void apply_due();
@@ -359,6 +406,8 @@ private:
   engine::limit_table limits_;
   /// When the first of the budgets that are rows is over; none is over before.
   timestamp first_budget_end_{timestamp::max()};
+  event_log events_;
+  live_table live_;
   stamp_source stamps_;
   std::int64_t last_queue_row_{0};
   timestamp now_{};
@@ -375,6 +424,7 @@ private:
   std::vector<engine::job_id> changed_jobs_;
   bool crons_changed_{false};
   std::vector<engine::cache_key> claims_ended_;
+  std::vector<engine::topic> changed_topics_;
   /// Jobs that ended; and those since the last sweep.
   std::size_t ended_{0};
   std::size_t ended_unswept_{0};

@@ -134,6 +134,8 @@ bool group_writer::reload() {
   load_keys(*fresh);
   load_cache();
   load_budgets();
+  events_.load();
+  live_.load();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);
@@ -322,6 +324,7 @@ error group_writer::roll_back() {
   changed_jobs_.clear();
   crons_changed_ = false;
   claims_ended_.clear();
+  changed_topics_.clear();
   leases_.roll_back();
   // The last ceiling may not be on disk.
   stamps_.ceiling_written(0);

@@ -1,4 +1,5 @@
 #include "json_fields.hpp"
+#include "outcome_json_events.hpp"
 #include "spec_json.hpp"
 
 #include <variant>
@@ -259,6 +260,8 @@ std::optional<engine::outcome> read_outcome(const json::object& from) {
     out = std::move(*cached);
   } else if (from.contains("limits")) {
     out = read_limits(in);
+  } else if (auto other = read_event_outcome(from, in)) {
+    out = std::move(*other);
   } else {
     out = engine::queue_configured{};
   }

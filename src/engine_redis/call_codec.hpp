@@ -67,6 +67,7 @@ struct call_hints {
   std::vector<engine::job_id> jobs;
   /// Keys whose claim has ended.
   std::vector<engine::cache_key> cache;
+  std::vector<engine::topic> topics;
 };
 
 /// False: it is none.

@@ -1,5 +1,6 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
+#include "event_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
 
@@ -55,6 +56,28 @@ constexpr std::array refusal_words{
     refusal_word{"limit_period_moved", errc::conflict,
                  "The store's clock is outside the period of the budget: compute it anew.", "",
                  0ms},
+    refusal_word{"lock_lost", errc::conflict,
+                 "The lock is not held by this token: it has ended, or was never granted.", "",
+                 0ms},
+    refusal_word{"too_many_locks", errc::exhausted, "As many locks are held as the store can take.",
+                 "", 1s},
+    refusal_word{"progress_not_found", errc::not_found,
+                 "There is no such progress (any more): start it with total_steps.", "", 0ms},
+    refusal_word{"progress_ended", errc::conflict,
+                 "The progress has ended: give total_steps to start it again.", "", 0ms},
+    refusal_word{"step_beyond_total", errc::invalid_argument,
+                 "step is beyond the total of the progress.", "step", 0ms},
+    refusal_word{"connection_not_found", errc::not_found, "There is no such connection (any more).",
+                 "", 0ms},
+    refusal_word{"too_many_records", errc::exhausted, "The store keeps as many of these as it can.",
+                 "", 1s},
+    refusal_word{"too_many_agents", errc::exhausted, "The flow has as many agents as one can have.",
+                 "", 1s},
+    refusal_word{"too_many_streams", errc::exhausted, "The store holds as many streams as it can.",
+                 "", 1s},
+    refusal_word{"too_many_event_ids", errc::exhausted,
+                 "The store remembers as many ids of events as it can: publish without id.", "",
+                 1s},
     refusal_word{"idempotency_mismatch", errc::invalid_argument,
                  "The idempotency key was used with another request.", "", 0ms},
     refusal_word{"version_mismatch", errc::precondition_failed,
@@ -201,6 +224,9 @@ engine::outcome unpack_outcome(const engine::enqueue_job* asked, unpacker& in) {
   if (kind == "f") return unpack_fired(in);
   if (auto cached = unpack_cache_outcome(kind, in)) return std::move(*cached);
   if (kind == "m") return unpack_limits(in);
+  if (std::optional<engine::outcome> other = unpack_event_outcome(kind, in)) {
+    return std::move(*other);
+  }
   if (kind != "q") in.fail();
   return engine::queue_configured{};
 }
@@ -334,6 +360,11 @@ struct answer_decoder {
     if (!in.boolean()) in.fail();
     return engine::probe_store::report{};
   }
+  template <class Query>
+    requires requires(const Query& what, unpacker& from) { unpack_answer(what, from); }
+  engine::answer operator()(const Query& what) {
+    return unpack_answer(what, in);
+  }
 };
 
 }  // namespace
@@ -398,6 +429,14 @@ bool decode_hints(unpacker& in, call_hints& hints) {
     engine::cache_key& at = hints.cache.emplace_back();
     at.project = in.text();
     at.key = in.text();
+  }
+  for (std::int64_t left = in.integer(); left > 0 && !in.failed(); --left) {
+    const std::int64_t kind = in.integer();
+    if (kind < 0 || kind >= static_cast<std::int64_t>(engine::topic::kinds)) in.fail();
+    if (in.failed()) break;
+    const auto what = static_cast<engine::topic::kind>(kind);
+    const std::string_view project = in.text();
+    hints.topics.push_back(engine::keyed_topic(what, project, in.text()));
   }
   return !in.failed();
 }

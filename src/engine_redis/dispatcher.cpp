@@ -422,6 +422,11 @@ void dispatcher::notify(const call_hints& all) {
   for (const engine::cache_key& each : all.cache) {
     hints_.notify(engine::cache_topic(each.project, each.key));
   }
+  for (const engine::topic& each : all.topics) {
+    // A lock goes to one of those who wait for it.
+    const bool one = each.what == engine::topic::kind::lock;
+    hints_.notify(each, one ? 1 : engine::wakeups::all);
+  }
 }
 
 void dispatcher::arm_timer() {

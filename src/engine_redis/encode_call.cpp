@@ -1,5 +1,6 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
+#include "event_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
 
@@ -142,6 +143,11 @@ struct step_encoder {
   void operator()(const Step& step) {
     pack_cache_step(out, step);
   }
+  template <class Step>
+    requires requires(packer& to, const Step& step) { pack_step(to, step); }
+  void operator()(const Step& step) {
+    pack_step(out, step);
+  }
 };
 
 /// Appends a query: its number, then its values.
@@ -197,6 +203,11 @@ struct query_encoder {
   void operator()(const engine::read_cache_stats& what) { out.add(22).add(what.project); }
   void operator()(const engine::read_clock&) { out.add(11); }
   void operator()(const engine::probe_store&) { out.add(12); }
+  template <class Query>
+    requires requires(packer& to, const Query& what) { pack_query(to, what); }
+  void operator()(const Query& what) {
+    pack_query(out, what);
+  }
 
   void by_name(int number, const std::string& project, std::string_view cursor,
                std::uint32_t limit) {

@@ -4,6 +4,7 @@
 #include "lua_parts.hpp"
 
 #include <millrace/engine/cache_steps.hpp>
+#include <millrace/engine/event_steps.hpp>
 #include <millrace/engine/fingerprint.hpp>
 #include <millrace/engine/job.hpp>
 #include <millrace/engine/limits.hpp>
@@ -27,12 +28,20 @@ std::string script_body(std::uint64_t cache_bytes_max) {
       "local limits = {{layout={}, queues={}, crons={}, depth_max={}, keep_finished={}, "
       "keep_finished_count={}, keep_dead={}, "
       "lease_default={}, log_lines={}, causes={}, listing_rows={}, idempotency_keys={}, "
-      "idempotency_kept={}, expired_text='{}', expired_cause='{}'}}\n",
+      "idempotency_kept={}, expired_text='{}', expired_cause='{}'",
       layout_version, engine::queues_max, engine::crons_max, normal.depth_max.value(),
       micros(normal.keep_finished), normal.keep_finished_count.value(), micros(normal.keep_dead),
       micros(engine::lease_default), engine::log_lines_max, engine::fingerprints_max,
       engine::listing_rows_max, engine::idempotency_keys_max, micros(engine::idempotency_kept),
       expired_text, engine::error_fingerprint(expired_text));
+  const engine::event_retention kept;
+  text += fmt::format(
+      ", streams={}, event_count={}, event_age={}, event_bytes={}, events_trimmed={}, "
+      "event_ids={}, event_id_kept={}, event_page_bytes={}, locks={}, live_records={}, agents={}, "
+      "progress_marks={}}}\n",
+      engine::streams_max, kept.count, micros(kept.age), kept.bytes, engine::events_trimmed_at_once,
+      engine::event_ids_max, micros(engine::event_id_kept), engine::event_page_bytes_max,
+      engine::locks_max, engine::live_records_max, engine::agents_max, engine::progress_marks_max);
   text += fmt::format(
       "limits.cache_bytes, limits.cache_evictions, limits.cache_claims = {}, {}, {}\n"
       "limits.cache_tag_marks, limits.cache_scan_rows, limits.claim_lease = {}, {}, {}\n",

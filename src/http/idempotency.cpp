@@ -26,6 +26,18 @@ std::uint64_t fingerprint_of(const request& what) {
 
 }  // namespace
 
+std::string lock_token_of(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  for (std::size_t i = 0; i < 16; ++i) {
+    out += digits[digest[i] >> 4U];
+    out += digits[digest[i] & 15U];
+  }
+  return out;
+}
+
 result<std::optional<engine::idempotency_key>> read_idempotency_key(const request& what,
                                                                     std::string_view project,
                                                                     std::string_view route) {

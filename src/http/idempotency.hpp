@@ -17,4 +17,7 @@ namespace millrace::http {
 [[nodiscard]] result<std::optional<engine::idempotency_key>> read_idempotency_key(
     const request& what, std::string_view project, std::string_view route);
 
+/// The token of a lock that is asked for with an idempotency key: always the same of one text.
+[[nodiscard]] std::string lock_token_of(std::string_view text);
+
 }  // namespace millrace::http

@@ -84,4 +84,31 @@ awaitable<response> show_ready(service& with, request& what);
 awaitable<response> show_metrics(service& with, request& what);
 awaitable<response> send_backup(service& with, request& what);
 
+// Streams of events (routes_streams.cpp).
+awaitable<response> publish_event(service& with, request& what);
+awaitable<response> read_events(service& with, request& what);
+awaitable<response> set_stream(service& with, request& what);
+awaitable<response> live_events(service& with, request& what);
+
+// Locks (routes_locks.cpp).
+awaitable<response> acquire_lock(service& with, request& what);
+awaitable<response> extend_lock(service& with, request& what);
+awaitable<response> release_lock(service& with, request& what);
+awaitable<response> show_lock(service& with, request& what);
+
+// What goes on right now (routes_progress.cpp).
+awaitable<response> put_progress(service& with, request& what);
+awaitable<response> show_progress(service& with, request& what);
+awaitable<response> delete_progress(service& with, request& what);
+awaitable<response> progress_events(service& with, request& what);
+awaitable<response> put_agent(service& with, request& what);
+awaitable<response> list_agents(service& with, request& what);
+awaitable<response> agent_events(service& with, request& what);
+awaitable<response> put_connection(service& with, request& what);
+awaitable<response> drop_connection(service& with, request& what);
+awaitable<response> list_connections(service& with, request& what);
+
+// Several steps as one (routes_commit.cpp).
+awaitable<response> commit_steps(service& with, request& what);
+
 }  // namespace millrace::http

@@ -6,6 +6,7 @@
 #include <millrace/cache/shared_cache.hpp>
 #include <millrace/http/server.hpp>
 #include <millrace/limiter/limiter.hpp>
+#include <millrace/locks/locks.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <atomic>
@@ -30,6 +31,8 @@ struct service {
   turns writers{};
   /// Whose records requests without a key see.
   std::string project{"default"};
+  /// Who holds what.
+  locks holders{store};
 };
 
 }  // namespace millrace::http

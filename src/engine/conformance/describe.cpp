@@ -1,5 +1,7 @@
 #include "describe.hpp"
 
+#include "describe_events.hpp"
+
 #include <millrace/engine/fingerprint.hpp>
 
 #include <fmt/format.h>
@@ -171,7 +173,7 @@ std::string describer::text(const outcome& outcome) {
     }
     return out;
   }
-  return "configured";
+  return describe_other(outcome, start_);
 }
 
 std::string describer::text(const commit_result& done) {
@@ -194,7 +196,9 @@ std::string describer::text(const result<answer>& answered) {
   return std::visit(
       [&](const auto& value) -> std::string {
         using type = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<type, timestamp>) {
+        if constexpr (requires { describe(value, start_); }) {
+          return describe(value, start_);
+        } else if constexpr (std::is_same_v<type, timestamp>) {
           return at(value);
         } else if constexpr (std::is_same_v<type, probe_store::report>) {
           return "works";

@@ -61,6 +61,46 @@ template <>
 struct outcome_of<fire_cron> {
   using type = cron_fired;
 };
+template <>
+struct outcome_of<publish_event> {
+  using type = event_published;
+};
+template <>
+struct outcome_of<configure_stream> {
+  using type = stream_configured;
+};
+template <>
+struct outcome_of<acquire_lock> {
+  using type = lock_answer;
+};
+template <>
+struct outcome_of<extend_lock> {
+  using type = lock_answer;
+};
+template <>
+struct outcome_of<release_lock> {
+  using type = lock_answer;
+};
+template <>
+struct outcome_of<put_progress> {
+  using type = progress_changed;
+};
+template <>
+struct outcome_of<delete_progress> {
+  using type = progress_changed;
+};
+template <>
+struct outcome_of<put_agent> {
+  using type = agent_changed;
+};
+template <>
+struct outcome_of<put_connection> {
+  using type = connection_changed;
+};
+template <>
+struct outcome_of<drop_connection> {
+  using type = connection_changed;
+};
 
 template <>
 struct outcome_of<put_cache> {

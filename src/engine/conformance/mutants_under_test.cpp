@@ -66,7 +66,7 @@ void accept_stale_tokens(transaction& one, engine::store& model) {
   for (step& each : one.steps) {
     std::visit(
         [&](auto& what) {
-          if constexpr (requires { what.token; }) {
+          if constexpr (requires { what.token, what.id; }) {
             const auto found = blocking::ask(model, find_job{what.id});
             const bool runs = found && *found && (*found)->status == job_status::running;
             if (runs) what.token = (*found)->token;

@@ -143,7 +143,7 @@ timestamp model_state::find_next_event() const {
   for (const auto& [key, kept] : idempotency_) {
     next = std::min(next, kept.made_at + engine::idempotency_kept);
   }
-  return next;
+  return std::min({next, next_event_of_streams(), next_event_of_records()});
 }
 
 void model_state::advance(timestamp clock_now) {
@@ -212,6 +212,8 @@ void model_state::forget_old() {
   std::erase_if(idempotency_, [this](const auto& kept) {
     return kept.second.made_at + engine::idempotency_kept <= now_;
   });
+  forget_old_events();
+  forget_old_records();
 }
 
 void model_state::trim_finished() {
@@ -239,6 +241,11 @@ std::vector<hint> model_state::take_hints() {
   if (std::exchange(crons_changed_, false)) out.push_back({.what = engine::cron_topic()});
   for (const engine::cache_key& at : cache_.take_hints()) {
     out.push_back({.what = engine::cache_topic(at.project, at.key)});
+  }
+  for (engine::topic& what : std::exchange(changed_topics_, {})) {
+    // A lock goes to one of those who wait for it.
+    const std::size_t count = what.what == engine::topic::kind::lock ? 1 : engine::wakeups::all;
+    out.push_back({.what = std::move(what), .count = count});
   }
   return out;
 }

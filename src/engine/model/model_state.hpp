@@ -4,6 +4,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/engine/live_rules.hpp>
 #include <millrace/engine/rate_window.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/store.hpp>
@@ -78,6 +79,30 @@ struct hint {
   std::size_t count{engine::wakeups::all};
 };
 
+struct stream_record {
+  engine::stream_info info;
+  /// The retention is the stream's own: it is not forgotten.
+  bool own{false};
+  /// Of the event before the first one that is kept; 0 where there was none.
+  stamp before{0};
+  std::vector<engine::event> events;
+};
+
+struct lock_record {
+  engine::lock_info info;
+  std::string token;
+};
+
+struct agent_record {
+  engine::agent_progress what;
+  timestamp expires_at{};
+};
+
+struct connection_record {
+  engine::live_connection what;
+  timestamp expires_at{};
+};
+
 /// What the checks of one transaction found out, for its applies.
 struct plan {
   engine::durability level{engine::durability::memory};
@@ -87,6 +112,13 @@ struct plan {
   std::set<engine::queue_key> queues_added;
   std::size_t crons_added{0};
   std::size_t claims_added{0};
+  std::set<engine::stream_key> streams_added;
+  std::size_t event_ids_added{0};
+  std::size_t locks_added{0};
+  std::size_t progress_added{0};
+  std::size_t agents_added{0};
+  std::map<std::pair<std::string, std::string>, std::size_t> agents_added_to;
+  std::size_t connections_added{0};
 };
 
 class model_state final {
@@ -203,6 +235,45 @@ private:
   void charge(const std::string& project, const engine::limit_check& what, std::uint64_t cost);
   void give_back(const std::string& project, const engine::limit_check& what,
                  std::optional<timestamp> taken_at);
+  // model_events.cpp
+  refused check(const engine::publish_event& step, plan& with) const;
+  refused check(const engine::configure_stream& step, plan& with) const;
+  engine::outcome apply(const engine::publish_event& step, const plan& with);
+  engine::outcome apply(const engine::configure_stream& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::read_events& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::find_stream& what) const;
+  [[nodiscard]] refused refuse_new_stream(const engine::stream_key& key, plan& with) const;
+  [[nodiscard]] stream_record& open_stream(const engine::stream_key& key);
+  void drop_first(stream_record& of) const;
+  void trim(stream_record& of) const;
+  void forget_old_events();
+  [[nodiscard]] timestamp next_event_of_streams() const;
+
+  // model_live.cpp
+  refused check(const engine::acquire_lock& step, plan& with) const;
+  refused check(const engine::extend_lock& step, plan& with) const;
+  refused check(const engine::release_lock& step, plan& with) const;
+  refused check(const engine::put_progress& step, plan& with) const;
+  refused check(const engine::delete_progress& step, plan& with) const;
+  refused check(const engine::put_agent& step, plan& with) const;
+  refused check(const engine::put_connection& step, plan& with) const;
+  refused check(const engine::drop_connection& step, plan& with) const;
+  engine::outcome apply(const engine::acquire_lock& step, const plan& with);
+  engine::outcome apply(const engine::extend_lock& step, const plan& with);
+  engine::outcome apply(const engine::release_lock& step, const plan& with);
+  engine::outcome apply(const engine::put_progress& step, const plan& with);
+  engine::outcome apply(const engine::delete_progress& step, const plan& with);
+  engine::outcome apply(const engine::put_agent& step, const plan& with);
+  engine::outcome apply(const engine::put_connection& step, const plan& with);
+  engine::outcome apply(const engine::drop_connection& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::find_lock& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::find_progress& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_agents& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_connections& what) const;
+  [[nodiscard]] const lock_record* held_by(const engine::lock_key& key,
+                                           const std::string& token) const;
+  void forget_old_records();
+  [[nodiscard]] timestamp next_event_of_records() const;
 
   // model_queries.cpp
   [[nodiscard]] result<engine::answer> read(const engine::find_job& what) const;
@@ -270,6 +341,14 @@ private:
   std::map<cron_name, engine::cron_entry> crons_;
   std::map<std::array<std::string, 3>, idempotency_record> idempotency_;
   std::map<std::pair<std::string, std::string>, limit_record> limit_records_;
+  std::map<engine::stream_key, stream_record> streams_;
+  /// Events by the ids their publishers gave them.
+  std::map<std::pair<engine::stream_key, std::string>, engine::event_published> event_ids_;
+  std::map<engine::lock_key, lock_record> locks_;
+  std::map<std::pair<std::string, std::string>, engine::progress_entry> progress_;
+  /// By project, flow and agent; by project and id.
+  std::map<std::array<std::string, 3>, agent_record> agents_;
+  std::map<std::pair<std::string, std::string>, connection_record> connections_;
   /// Queues in which a job ended since the last `trim_finished`.
   std::set<engine::queue_key> ended_in_;
 
@@ -280,6 +359,7 @@ private:
   std::map<engine::queue_key, std::size_t> available_hints_;
   std::set<engine::job_id> changed_jobs_;
   bool crons_changed_{false};
+  std::vector<engine::topic> changed_topics_;
 };
 
 [[nodiscard]] constexpr bool is_waiting(engine::job_status status) noexcept {

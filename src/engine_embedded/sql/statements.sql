@@ -191,3 +191,66 @@ SELECT min(end_at) FROM limit_budget
 
 -- :read_budgets
 SELECT project, scope, id, period, start_at, end_at, count FROM limit_budget
+
+-- :read_streams
+SELECT id, project, name, epoch, first, last, last_stamp, last_at, before_stamp, first_at, bytes,
+       own, keep_count, keep_age, keep_bytes
+FROM stream ORDER BY id
+
+-- :write_stream
+INSERT OR REPLACE INTO stream (id, project, name, epoch, first, last, last_stamp, last_at,
+                               before_stamp, first_at, bytes, own, keep_count, keep_age, keep_bytes)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+
+-- :delete_stream
+DELETE FROM stream WHERE id = ?1
+
+-- :insert_event
+INSERT INTO event (id, stamp, at, bytes, type, source, correlation_id, event_id, payload)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+
+-- :delete_event
+DELETE FROM event WHERE id = ?1
+
+-- :read_event_place
+SELECT stamp, at, bytes FROM event WHERE id = ?1
+
+-- :read_events_from
+SELECT id, stamp, at, type, source, correlation_id, event_id, payload FROM event
+WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3
+
+-- :read_events_back
+SELECT id, stamp, at, type, source, correlation_id, event_id, payload FROM event
+WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT ?3
+
+-- :insert_event_id
+INSERT OR REPLACE INTO event_id (stamp, stream, epoch, id, offset, at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+
+-- :find_event_id
+SELECT stamp, epoch, offset, at FROM event_id WHERE stream = ?1 AND id = ?2
+
+-- :delete_event_id
+DELETE FROM event_id WHERE stamp = ?1
+
+-- :read_event_id_ages
+SELECT stamp, at FROM event_id ORDER BY stamp
+
+-- :read_live
+SELECT kind, project, flow, name, expires_at FROM live
+
+-- :find_live
+SELECT made_at, updated_at, expires_at, version, value FROM live
+WHERE kind = ?1 AND project = ?2 AND flow = ?3 AND name = ?4
+
+-- :write_live
+INSERT OR REPLACE INTO live (kind, project, flow, name, made_at, updated_at, expires_at, version,
+                             value)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+
+-- :delete_live
+DELETE FROM live WHERE kind = ?1 AND project = ?2 AND flow = ?3 AND name = ?4
+
+-- :list_live
+SELECT name, made_at, updated_at, expires_at, version, value FROM live
+WHERE kind = ?1 AND project = ?2 AND flow = ?3 AND name > ?4 ORDER BY name LIMIT ?5

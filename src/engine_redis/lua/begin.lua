@@ -36,7 +36,7 @@ local function text_of(stamp) return format('%016d', stamp) end
 -- What the files share; each fills its own. What else is local in a file is its own business.
 local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
-local cache = {}
+local cache, streams, live = {}, {}, {}
 local hints = {}
 
 -- Parts that few calls need are made when one does: what a call costs before it has done anything
@@ -71,7 +71,7 @@ end
 local later = {}
 
 at_each_call(function()
-  hints.available, hints.jobs, hints.crons, hints.cache = {}, {}, false, {}
+  hints.available, hints.jobs, hints.crons, hints.cache, hints.topics = {}, {}, false, {}, {}
   later.fields = {}    -- hash -> {field, value, …}
   later.removed = {}   -- hash -> {field, …}
   later.scores = {}    -- sorted set -> {member -> score, or false to take it out}

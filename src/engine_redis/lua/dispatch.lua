@@ -163,11 +163,11 @@ local function hint_text()
       changed_jobs[#changed_jobs + 1] = pack(job.tag, job.id)
     end
   end
-  local filled = {}
+  local filled, topics = {}, hints.topics
   for i, at in ipairs(hints.cache) do filled[i] = pack(at[1], at[2]) end
   return pack(hints.crons, count) .. concat(out) .. pack(#changed_jobs) .. concat(changed_jobs) ..
-         pack(#filled) .. concat(filled),
-         hints.crons or count > 0 or #changed_jobs > 0 or #filled > 0
+         pack(#filled) .. concat(filled) .. pack(#topics) .. concat(topics),
+         hints.crons or count > 0 or #changed_jobs > 0 or #filled > 0 or #topics > 0
 end
 
 -- Writes everything down and says what there is to say besides the answers. `number`: of the last
@@ -176,6 +176,7 @@ local function finish(number)
   change.trim_ended(true)
   queues.settle_lanes()
   cache.save()
+  streams.save()
   state.save()
   jobs.save()
   queues.save()
@@ -189,7 +190,7 @@ local function finish(number)
   local text, any = hint_text()
   if any then redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text) end
   local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
-  return pack(now, tonumber(first[2])) .. text
+  return pack(now, earlier(tonumber(first[2]), live.next_time())) .. text
 end
 
 local opens, closes, wants_jobs, watches = 1, 2, 4, 8
@@ -227,7 +228,8 @@ local function run()
     redis_call('HDEL', stores_key, store)
     return {'ok', report}
   end
-  local all_happened = change.let_happen()
+  local all_ended = live.let_end()
+  local all_happened = change.let_happen() and all_ended
   change.forget_old(1000)
   idempotency.forget_old()
   cache.sweep()

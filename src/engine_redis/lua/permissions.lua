@@ -16,6 +16,9 @@ local tried = {
   {'DEL', list}, {'DEL', names}, {'DEL', members},
   {'ZMSCORE', names, 'a'}, {'ZSCORE', names, 'a'}, {'ZCARD', names}, {'ZSCAN', names, 0},
   {'HSCAN', hash, 0}, {'UNLINK', names},
+  {'XADD', 'probe:stream', '1-1', 'e', ''}, {'XRANGE', 'probe:stream', '-', '+'},
+  {'XREVRANGE', 'probe:stream', '+', '-'}, {'XTRIM', 'probe:stream', 'MINID', '1'},
+  {'DEL', 'probe:stream'},
 }
 
 local function is_refused(answer)

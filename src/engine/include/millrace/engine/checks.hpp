@@ -28,8 +28,8 @@ namespace millrace::engine {
 [[nodiscard]] result<void> check_step(const step& what);
 
 /// Each step by itself, their number, and that no record is addressed twice (duplicate_target):
-/// a job, a unique key, a queue's settings, a recurring job; `lease_jobs` and each purge once, and
-/// one step about limits.
+/// a job, a unique key, a queue's settings, a recurring job, an event's id, a lock and so on;
+/// `lease_jobs` and each purge once, and one step about limits.
 ///
 /// Cost: O(n log n) in the steps that address a record.
 [[nodiscard]] std::optional<refusal> check_transaction(const transaction& what);

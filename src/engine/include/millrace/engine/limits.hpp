@@ -60,4 +60,33 @@ inline constexpr std::size_t crons_max = 10'000;
 /// Different error fingerprints counted for a queue; beyond it they count as `other`.
 inline constexpr std::size_t fingerprints_max = 1000;
 
+/// Streams of one store; beyond it `too_many_streams`.
+inline constexpr std::size_t streams_max = 100'000;
+/// Bounds of what a stream may be told to keep.
+inline constexpr std::uint64_t event_count_max = 10'000'000;
+inline constexpr std::uint64_t event_bytes_max = std::uint64_t{1} << 40U;
+inline constexpr std::chrono::hours event_age_max{24 * 3660};
+/// Events that one step may find to be too many: the rest goes with the steps after it.
+inline constexpr std::size_t events_trimmed_at_once = 1000;
+/// How long an event's own id is remembered, and how many; beyond it `too_many_event_ids`.
+inline constexpr std::chrono::hours event_id_kept{24};
+inline constexpr std::size_t event_ids_max = 1'000'000;
+/// Bytes of events in one page; the one that exceeds it is the last.
+inline constexpr std::size_t event_page_bytes_max = std::size_t{4} << 20U;
+/// Locks that are held at one time; beyond it `too_many_locks`.
+inline constexpr std::size_t locks_max = 1'000'000;
+inline constexpr std::chrono::milliseconds lock_ttl_min{100};
+inline constexpr std::chrono::hours lock_ttl_max{24};
+inline constexpr std::size_t lock_token_bytes_max = 128;
+/// Steps of a progress, and those kept of it; older ones go.
+inline constexpr std::uint32_t progress_steps_max = 1'000'000;
+inline constexpr std::size_t progress_marks_max = 100;
+/// Agents of one flow (`too_many_agents`), and the bytes of their details.
+inline constexpr std::size_t agents_max = 1000;
+inline constexpr std::size_t agent_details_bytes_max = std::size_t{16} << 10U;
+/// Entries of progress, of agents, of connections: each; beyond it `too_many_records`.
+inline constexpr std::size_t live_records_max = 100'000;
+inline constexpr std::chrono::seconds live_ttl_min{1};
+inline constexpr std::chrono::hours live_ttl_max{24 * 30};
+
 }  // namespace millrace::engine

@@ -2,8 +2,11 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/engine/cache_steps.hpp>
+#include <millrace/engine/event_steps.hpp>
 #include <millrace/engine/limit_steps.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/engine/lock_steps.hpp>
+#include <millrace/engine/progress_steps.hpp>
 #include <millrace/engine/queries.hpp>
 #include <millrace/engine/queue_steps.hpp>
 #include <millrace/engine/wakeups.hpp>
@@ -22,14 +25,18 @@
 namespace millrace::engine {
 
 /// One atomic step of any capability. A further capability adds its steps here.
-using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
-                          report_progress, cancel_job, delete_job, requeue_dead, purge_jobs,
-                          configure_queue, put_cron, delete_cron, fire_cron,
-                          // The cache.
-                          put_cache, claim_cache, renew_claim, release_claim, delete_cache,
-                          invalidate_tag, delete_matching, clear_cache,
-                          // Limits.
-                          take_limits, refund_limits, reset_limits>;
+using step =
+    std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
+                 report_progress, cancel_job, delete_job, requeue_dead, purge_jobs, configure_queue,
+                 put_cron, delete_cron, fire_cron,
+                 // The cache.
+                 put_cache, claim_cache, renew_claim, release_claim, delete_cache, invalidate_tag,
+                 delete_matching, clear_cache,
+                 // Limits.
+                 take_limits, refund_limits, reset_limits,
+                 // Events, locks, progress.
+                 publish_event, configure_stream, acquire_lock, extend_lock, release_lock,
+                 put_progress, delete_progress, put_agent, put_connection, drop_connection>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
@@ -37,7 +44,10 @@ using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_exten
                              // The cache.
                              cache_stored, cache_claimed, cache_dropped,
                              // Limits.
-                             limits_checked>;
+                             limits_checked,
+                             // Events, locks, progress.
+                             event_published, stream_configured, lock_answer, progress_changed,
+                             agent_changed, connection_changed>;
 
 /// Makes a repeated request harmless: the first answer is kept for 24 h in the same commit as its
 /// effect, and given again. A transaction that was refused keeps no key. Looked at before the
@@ -86,13 +96,19 @@ using query =
     std::variant<find_job, read_job_log, list_jobs, dead_at, find_queue, list_queues,
                  read_dead_stats, find_cron, list_crons, due_crons, read_clock, probe_store,
                  // The cache.
-                 read_cache, list_cache, read_cache_stats>;
-using answer = std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
-                            std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
-                            std::optional<cron_entry>, page<cron_entry>, due_crons::due, timestamp,
-                            probe_store::report,
-                            // The cache.
-                            read_cache::found, list_cache::rows, read_cache_stats::numbers>;
+                 read_cache, list_cache, read_cache_stats,
+                 // Events, locks, progress.
+                 read_events, find_stream, find_lock, find_progress, list_agents, list_connections>;
+using answer =
+    std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
+                 std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
+                 std::optional<cron_entry>, page<cron_entry>, due_crons::due, timestamp,
+                 probe_store::report,
+                 // The cache.
+                 read_cache::found, list_cache::rows, read_cache_stats::numbers,
+                 // Events, locks, progress.
+                 read_events::page, std::optional<stream_info>, std::optional<lock_info>,
+                 std::optional<progress_entry>, std::vector<agent_progress>, connection_page>;
 
 struct store_traits {
   std::string_view engine;

@@ -26,7 +26,15 @@ struct topic {
     cron,
     /// The key of a cache was filled or given up (`cache_topic`).
     cache,
+    /// A stream has new events (`stream_topic`).
+    stream,
+    /// A lock became free (`lock_topic`).
+    lock,
+    /// A progress changed (`progress_topic`), or an agent of a flow (`flow_topic`).
+    progress,
+    flow,
   };
+  static constexpr std::size_t kinds = 8;
   kind what{kind::queue};
   std::string name;
 
@@ -98,5 +106,11 @@ private:
 [[nodiscard]] topic queue_topic(std::string_view project, std::string_view queue);
 [[nodiscard]] topic job_topic(const std::string& id_text);
 [[nodiscard]] topic cron_topic();
+/// Topics of records that a project and a key name.
+[[nodiscard]] topic keyed_topic(topic::kind what, std::string_view project, std::string_view key);
+[[nodiscard]] topic stream_topic(std::string_view project, std::string_view stream);
+[[nodiscard]] topic lock_topic(std::string_view project, std::string_view resource);
+[[nodiscard]] topic progress_topic(std::string_view project, std::string_view correlation_id);
+[[nodiscard]] topic flow_topic(std::string_view project, std::string_view flow_id);
 
 }  // namespace millrace::engine

@@ -1,0 +1,86 @@
+#include "http_fixture.hpp"
+
+#include <fmt/format.h>
+
+namespace millrace::http {
+namespace {
+
+using testing::reply;
+using testing::test_server;
+
+TEST(Commit, DoesSeveralStepsAsOne) {
+  const test_server server;
+  (void)server.ask("POST /v1/queues/a/jobs");
+  const auto leased = server.ask("POST /v1/queues/a:reserve").json();
+  const auto& job = leased.at("jobs").at(0);
+  const std::string token = server.ask("POST /v1/locks/r").text("token");
+  (void)server.ask("PUT /v1/progress/c", R"({"total_steps":2})");
+  const std::string body = fmt::format(
+      R"({{"steps":[{{"op":"job.ack","id":"{}","token":{},"result":{{"n" : 1.0}}}},
+                    {{"op":"job.enqueue","queue":"b","data":[1 , 2],"priority":7}},
+                    {{"op":"event.publish","stream":"f","type":"done","payload":{{ }}}},
+                    {{"op":"progress.put","correlation_id":"c","step":1}},
+                    {{"op":"agent.put","flow_id":"f","agent":"x","progress":1}},
+                    {{"op":"lock.release","resource":"r","token":"{}"}}]}})",
+      job.at("id").as_string().c_str(), job.at("token").as_int64(), token);
+  const reply done = server.ask("POST /v1/commit", body);
+  ASSERT_EQ(done.status, 200U) << done.body;
+  const auto answer = done.json();
+  const auto& results = answer.at("results").as_array();
+  ASSERT_EQ(results.size(), 6U);
+  EXPECT_EQ(results[0].at("op").as_string(), "job.ack");
+  EXPECT_EQ(results[0].at("result").at("status").as_string(), "completed");
+  EXPECT_EQ(results[1].at("result").at("priority").as_int64(), 7);
+  EXPECT_EQ(results[2].at("result").at("offset").as_int64(), 1);
+  EXPECT_EQ(server.ask("GET /v1/locks/r").text("held"), "false");
+  const std::string made{results[1].at("result").at("id").as_string().c_str()};
+  const reply next = server.ask("GET /v1/jobs/" + made);
+  EXPECT_NE(next.body.find(R"("data":[1 , 2])"), std::string::npos) << next.body;
+}
+
+TEST(Commit, DoesNothingWhereOneStepIsRefused) {
+  const test_server server;
+  const reply refused = server.ask("POST /v1/commit",
+                                   R"({"steps":[{"op":"event.publish","stream":"f","type":"t"},
+                   {"op":"lock.extend","resource":"r","token":"x"}]})");
+  EXPECT_EQ(refused.status, 409U) << refused.body;
+  EXPECT_EQ(refused.text("code"), "lock_lost");
+  EXPECT_EQ(refused.text("field"), "steps.1");
+  EXPECT_TRUE(server.ask("GET /v1/events/f").json().at("events").as_array().empty());
+}
+
+TEST(Commit, IsDoneOnceWithAKey) {
+  const test_server server;
+  const std::string body = R"({"steps":[{"op":"event.publish","stream":"f","type":"t"}]})";
+  const std::string key = "Idempotency-Key: k\r\n";
+  EXPECT_EQ(server.ask("POST /v1/commit", body, key).status, 200U);
+  const reply again = server.ask("POST /v1/commit", body, key);
+  EXPECT_EQ(again.header("idempotency-replayed"), "true");
+  EXPECT_EQ(server.ask("GET /v1/events/f").json().at("events").as_array().size(), 1U);
+}
+
+TEST(Commit, NamesTheStepThatIsWrong) {
+  const test_server server;
+  const auto code = [&](std::string_view body) {
+    const reply answer = server.ask("POST /v1/commit", body);
+    return fmt::format("{} {} {}", answer.status, answer.text("code"), answer.text("field"));
+  };
+  EXPECT_EQ(code("{}"), "422 invalid_value steps");
+  EXPECT_EQ(code(R"({"steps":[]})"), "422 invalid_value steps");
+  EXPECT_EQ(code(R"({"steps":[7]})"), "422 invalid_value steps.0");
+  EXPECT_EQ(code(R"({"steps":[{}]})"), "422 invalid_value steps.0.op");
+  EXPECT_EQ(code(R"({"steps":[{"op":"job.fly"}]})"), "422 invalid_value steps.0.op");
+  EXPECT_EQ(code(R"({"steps":[{"op":"job.ack","id":"a","token":1}]})"),
+            "422 invalid_value steps.0.id");
+  EXPECT_EQ(code(R"({"steps":[{"op":"event.publish","stream":"f","type":"t"},
+                              {"op":"event.publish","stream":"f","type":"t","x":1}]})"),
+            "422 unknown_member steps.1.x");
+  EXPECT_EQ(code(R"({"steps":[{"op":"event.publish","stream":"f","type":"t","id":"a"},
+                              {"op":"event.publish","stream":"f","type":"t","id":"a"}]})"),
+            "422 duplicate_target steps");
+  EXPECT_EQ(code(R"({"steps":[{"op":"event.publish","stream":"f"}],"durability":"durable"})"),
+            "422 invalid_value steps.0.type");
+}
+
+}  // namespace
+}  // namespace millrace::http

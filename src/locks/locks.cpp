@@ -1,0 +1,104 @@
+#include <millrace/locks/locks.hpp>
+
+#include <millrace/engine/async.hpp>
+#include <millrace/engine/checks.hpp>
+
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
+#include <fmt/format.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+namespace millrace {
+namespace {
+
+using engine::lock_answer;
+using steady = std::chrono::steady_clock;
+
+/// The longest a waiter sleeps without a look, should a hint be lost.
+constexpr std::chrono::seconds safety_tick{5};
+/// How long after the end of the lease a waiter looks by itself: the store's hint goes first.
+constexpr std::chrono::milliseconds behind_the_end{20};
+
+engine::transaction one_step(engine::step what) {
+  engine::transaction one;
+  one.steps.push_back(std::move(what));
+  return one;
+}
+
+// Nobody waits for the answer. A lock that cannot be released ends by itself.
+void give_back(engine::store& store, const engine::acquire_lock& step) {
+  std::vector<engine::transaction> batch;
+  batch.push_back(one_step(engine::release_lock{.key = step.key, .token = step.token}));
+  store.submit(std::move(batch), [](std::vector<engine::commit_result>) {});
+}
+
+result<void> check_acquire(const engine::acquire_lock& step, duration wait) {
+  if (wait < duration{0} || wait > lock_wait_max) {
+    return invalid("wait", fmt::format("wait must be 0 to {} seconds.", lock_wait_max.count()));
+  }
+  return engine::check_step(step);
+}
+
+}  // namespace
+
+std::string make_lock_token() {
+  constexpr std::string_view digits = "0123456789abcdefghjkmnpqrstvwxyz";
+  std::array<unsigned char, 26> random{};
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
+    std::random_device source;
+    for (unsigned char& each : random) each = static_cast<unsigned char>(source());
+  }
+  std::string out;
+  for (const unsigned char each : random) out += digits[each % digits.size()];
+  return out;
+}
+
+awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duration wait) {
+  if (auto ok = check_acquire(step, wait); !ok) co_return std::unexpected(std::move(ok.error()));
+  const auto cancelled = [](asio::cancellation_state state) {
+    return state.cancelled() != asio::cancellation_type::none;
+  };
+  const auto deadline = steady::now() + wait;
+  // Before the first look, so that no hint falls between a look and the wait.
+  auto listener = store_.hints().listen({engine::lock_topic(step.key.project, step.key.resource)});
+  // Whoever is cancelled may not await again, so the state is asked for after every suspension.
+  while (true) {
+    auto got = co_await engine::commit_step<lock_answer>(store_, step);
+    if (cancelled(co_await asio::this_coro::cancellation_state)) {
+      if (got && got->granted) give_back(store_, step);
+      break;
+    }
+    if (!got) co_return std::unexpected(std::move(got.error()));
+    if (got->granted) listener.consume();
+    if (got->granted || steady::now() >= deadline) co_return std::move(*got);
+
+    const auto now = co_await engine::ask(store_, engine::read_clock{});
+    if (cancelled(co_await asio::this_coro::cancellation_state)) break;
+    if (!now) co_return std::unexpected(now.error());
+    const duration until_end = std::max(duration{0}, got->lock.expires_at - *now);
+    const auto left = std::max(deadline - steady::now(), steady::duration::zero());
+    try {
+      (void)co_await listener.wait(std::min<steady::duration>(
+          {left, safety_tick, until_end + std::chrono::microseconds(behind_the_end)}));
+    } catch (const boost::system::system_error&) {
+      // A wait throws only when it is cancelled.
+      break;
+    }
+    if (cancelled(co_await asio::this_coro::cancellation_state)) break;
+  }
+  co_return fail(errc::cancelled, "acquire_cancelled", "The wait for the lock was cancelled.");
+}
+
+awaitable<result<lock_answer>> locks::extend(engine::extend_lock step) {
+  co_return co_await engine::commit_step<lock_answer>(store_, std::move(step));
+}
+
+awaitable<result<lock_answer>> locks::release(engine::release_lock step) {
+  co_return co_await engine::commit_step<lock_answer>(store_, std::move(step));
+}
+
+}  // namespace millrace
