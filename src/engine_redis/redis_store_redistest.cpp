@@ -144,12 +144,14 @@ TEST(RedisStore, RecoversTheLeasesOfAProcessThatIsGone) {
   const auto other = open_on(server);
   auto gone = open_on(server);
   ASSERT_TRUE(commit(*gone, enqueue_job{.queue = work}));
-  ASSERT_EQ(lease(*gone, 1, 1s).size(), 1U);
+  ASSERT_EQ(lease(*gone, 1, 3s).size(), 1U);
   gone.reset();
   auto listener = other->hints().listen({queue_topic(work.project, work.name)});
   ASSERT_TRUE(lease(*other, 1).empty());
-  EXPECT_TRUE(run_coro(listener.wait(10s)));
-  EXPECT_EQ(lease(*other, 1).size(), 1U);
+  // A hint may also come for nothing.
+  bool taken = false;
+  while (!taken && run_coro(listener.wait(20s))) taken = lease(*other, 1).size() == 1;
+  EXPECT_TRUE(taken);
 }
 
 TEST(RedisStore, TouchesNothingWhereAKeyIsOfAnotherType) {

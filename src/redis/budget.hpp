@@ -26,11 +26,7 @@ public:
     bytes_ = std::exchange(other.bytes_, 0);
     return *this;
   }
-  ~place() {
-    if (of_ == nullptr) return;
-    free_bytes();
-    of_->requests.fetch_sub(1, std::memory_order_relaxed);
-  }
+  ~place() { give_back(); }
 
   enum class outcome { taken, too_many_requests, too_many_bytes };
   [[nodiscard]] outcome take(budget& of, std::size_t bytes) noexcept {
@@ -50,6 +46,13 @@ public:
   /// The request keeps its place, but its bytes are gone.
   void free_bytes() noexcept {
     if (of_ != nullptr) of_->bytes.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
+  }
+
+  /// Whoever is told the answer next sees the place free.
+  void give_back() noexcept {
+    if (of_ == nullptr) return;
+    free_bytes();
+    std::exchange(of_, nullptr)->requests.fetch_sub(1, std::memory_order_relaxed);
   }
 
 private:

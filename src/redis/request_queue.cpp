@@ -69,15 +69,17 @@ bool request_queue::on_reply(reply what) {
     return false;
   }
   ++asked.replies_got;
+  const bool last = asked.replies_got == asked.replies_expected;
+  if (last) asked.held.give_back();
   if (auto* one = std::get_if<reply_handler>(&asked.done)) {
     (*one)(to_result(std::move(what)));
   } else if (auto* many = std::get_if<replies_handler>(&asked.done)) {
     asked.gathered.push_back(to_result(std::move(what)));
-    if (asked.replies_got == asked.replies_expected) (*many)(std::move(asked.gathered));
-  } else if (asked.replies_got == asked.replies_expected) {
+    if (last) (*many)(std::move(asked.gathered));
+  } else if (last) {
     request_counters::bump(counters_->late_replies);
   }
-  if (asked.replies_got == asked.replies_expected) owed_.drop_front();
+  if (last) owed_.drop_front();
   return true;
 }
 
@@ -89,6 +91,7 @@ bool request_queue::on_push(reply& what) {
       asked.one->first_argument() != what[1].text()) {
     return false;
   }
+  asked.held.give_back();
   complete(asked, std::move(what));
   owed_.drop_front();
   return true;
@@ -149,6 +152,7 @@ void request_queue::on_lost(const error& why) {
     request each = owed_.pop_front();
     if (each.given_up()) continue;
     if (each.again == resend::never || each.resends >= resends_max) {
+      each.held.give_back();
       fail(each, unknown);
       continue;
     }
@@ -167,6 +171,7 @@ void request_queue::on_lost(const error& why) {
 void request_queue::refuse_waiting(const error& why) {
   while (!waiting_.empty()) {
     request each = waiting_.pop_front();
+    each.held.give_back();
     fail(each, each.resends > 0 ? outcome_unknown(why.detail) : why);
   }
 }
@@ -175,6 +180,7 @@ void request_queue::close() {
   const error unknown = outcome_unknown("it was closed");
   while (!owed_.empty()) {
     request each = owed_.pop_front();
+    each.held.give_back();
     fail(each, unknown);
   }
   const error closed{.kind = errc::cancelled,
@@ -182,6 +188,7 @@ void request_queue::close() {
                      .detail = "the connection to Redis was closed before the request was written"};
   while (!waiting_.empty()) {
     request each = waiting_.pop_front();
+    each.held.give_back();
     fail(each, each.resends > 0 ? unknown : closed);
   }
 }

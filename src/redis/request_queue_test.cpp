@@ -100,6 +100,32 @@ TEST(RequestQueue, GivesRepliesInOrder) {
   EXPECT_TRUE(b.queue.empty());
 }
 
+// Who is told the answer on another thread counts at once what is still outstanding.
+TEST(RequestQueue, AnAnsweredRequestHasLeftItsPlace) {
+  budget places{.requests_max = 8, .bytes_max = 1'000};
+  bench b;
+  std::vector<std::size_t> seen;
+  const auto add = [&](resend again) {
+    request what{.id = ++b.last, .one = command{"A"}, .deadline = b.now + 1s, .again = again};
+    EXPECT_EQ(what.held.take(places, 10), place::outcome::taken);
+    what.done = reply_handler{[&](const result<reply>&) { seen.push_back(places.requests); }};
+    b.queue.add(std::move(what));
+  };
+  for (int i = 0; i < 2; ++i) add(resend::never);
+  b.write();
+  b.answer_with("A");
+  EXPECT_EQ(seen, std::vector<std::size_t>{1});
+  b.queue.on_lost({.kind = errc::unavailable, .code = "lost", .detail = "lost"});
+  EXPECT_EQ(seen.back(), 0U);
+  add(resend::never);
+  b.queue.refuse_waiting({.kind = errc::unavailable, .code = "down", .detail = "down"});
+  EXPECT_EQ(seen.back(), 0U);
+  add(resend::if_lost);
+  b.queue.close();
+  EXPECT_EQ(seen, (std::vector<std::size_t>{1, 0, 0, 0}));
+  EXPECT_EQ(places.bytes, 0U);
+}
+
 TEST(RequestQueue, WritesNoMoreThanAskedAndOneBeyond) {
   bench b;
   for (int i = 0; i < 4; ++i) b.add("x");
