@@ -1,6 +1,7 @@
 #include "check_cache.hpp"
 #include "check_event_steps.hpp"
 #include "check_limits.hpp"
+#include "check_sessions.hpp"
 #include "check_values.hpp"
 
 #include <millrace/base/names.hpp>
@@ -152,6 +153,7 @@ struct target {
     progress,
     agent,
     connection,
+    sessions,
   };
   kind what{kind::none};
   std::uint64_t stamp{0};
@@ -240,6 +242,12 @@ struct target_of {
   target operator()(const drop_connection& s) const {
     return {.what = target::kind::connection, .project = s.project, .name = s.connection};
   }
+  target operator()(const create_session&) const { return {.what = target::kind::sessions}; }
+  target operator()(const touch_session&) const { return {.what = target::kind::sessions}; }
+  target operator()(const change_session&) const { return {.what = target::kind::sessions}; }
+  target operator()(const rotate_session&) const { return {.what = target::kind::sessions}; }
+  target operator()(const end_session&) const { return {.what = target::kind::sessions}; }
+  target operator()(const end_user_sessions&) const { return {.what = target::kind::sessions}; }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -264,6 +272,7 @@ std::string_view described(target::kind what) {
     case target::kind::progress: return "the same progress";
     case target::kind::agent: return "the same agent";
     case target::kind::connection: return "the same connection";
+    case target::kind::sessions: return "sessions, of which a commit changes one,";
     case target::kind::none: break;
   }
   return "the same record";

@@ -29,7 +29,7 @@ namespace millrace::engine {
 
 /// Each step by itself, their number, and that no record is addressed twice (duplicate_target):
 /// a job, a unique key, a queue's settings, a recurring job, an event's id, a lock and so on;
-/// `lease_jobs` and each purge once, and one step about limits.
+/// `lease_jobs` and each purge once, and one step about limits and one about sessions.
 ///
 /// Cost: O(n log n) in the steps that address a record.
 [[nodiscard]] std::optional<refusal> check_transaction(const transaction& what);

@@ -9,6 +9,7 @@
 #include <millrace/engine/progress_steps.hpp>
 #include <millrace/engine/queries.hpp>
 #include <millrace/engine/queue_steps.hpp>
+#include <millrace/engine/session_steps.hpp>
 #include <millrace/engine/wakeups.hpp>
 
 #include <cstddef>
@@ -36,7 +37,10 @@ using step =
                  take_limits, refund_limits, reset_limits,
                  // Events, locks, progress.
                  publish_event, configure_stream, acquire_lock, extend_lock, release_lock,
-                 put_progress, delete_progress, put_agent, put_connection, drop_connection>;
+                 put_progress, delete_progress, put_agent, put_connection, drop_connection,
+                 // Sessions.
+                 create_session, touch_session, change_session, rotate_session, end_session,
+                 end_user_sessions>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
@@ -47,7 +51,9 @@ using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_exten
                              limits_checked,
                              // Events, locks, progress.
                              event_published, stream_configured, lock_answer, progress_changed,
-                             agent_changed, connection_changed>;
+                             agent_changed, connection_changed,
+                             // Sessions.
+                             session_changed, sessions_ended>;
 
 /// Makes a repeated request harmless: the first answer is kept for 24 h in the same commit as its
 /// effect, and given again. A transaction that was refused keeps no key. Looked at before the
@@ -98,7 +104,9 @@ using query =
                  // The cache.
                  read_cache, list_cache, read_cache_stats,
                  // Events, locks, progress.
-                 read_events, find_stream, find_lock, find_progress, list_agents, list_connections>;
+                 read_events, find_stream, find_lock, find_progress, list_agents, list_connections,
+                 // Sessions.
+                 find_session, list_sessions>;
 using answer =
     std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
                  std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
@@ -108,7 +116,9 @@ using answer =
                  read_cache::found, list_cache::rows, read_cache_stats::numbers,
                  // Events, locks, progress.
                  read_events::page, std::optional<stream_info>, std::optional<lock_info>,
-                 std::optional<progress_entry>, std::vector<agent_progress>, connection_page>;
+                 std::optional<progress_entry>, std::vector<agent_progress>, connection_page,
+                 // Sessions.
+                 std::optional<session_info>, session_page>;
 
 struct store_traits {
   std::string_view engine;
