@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <string>
 #include <utility>
 
@@ -203,6 +204,19 @@ result<std::size_t> sessions_to_end(std::size_t present, std::uint32_t at_most,
   if (present < most) return 0;
   if (beyond == session_overflow::refuse) return refuse("too_many_user_sessions");
   return present + 1 - most;
+}
+
+std::string session_cursor(std::uint64_t ref) { return fmt::format("@{}", ref); }
+
+result<std::uint64_t> parse_session_cursor(std::string_view cursor) {
+  if (cursor.empty()) return 0;
+  std::uint64_t ref = 0;
+  const char* const end = cursor.data() + cursor.size();
+  const auto read = std::from_chars(cursor.data() + 1, end, ref);
+  const bool is_one = cursor.front() == '@' && read.ec == std::errc{} && read.ptr == end &&
+                      ref < std::uint64_t{1} << 53U;
+  if (is_one) return ref;
+  return fail(errc::malformed, "bad_cursor", "The cursor is not one of this listing.", "cursor");
 }
 
 }  // namespace millrace::engine

@@ -20,7 +20,8 @@ TEST(SessionRules, AreChecked) {
   EXPECT_EQ(check_session_rules({.idle = 0s}, "sessions.").error().field, "sessions.idle");
   EXPECT_EQ(check_session_rules({.idle = 366 * 24h}, "sessions.").error().field, "sessions.idle");
   EXPECT_EQ(check_session_rules({.absolute = -1s}, "sessions.").error().field, "sessions.absolute");
-  EXPECT_EQ(check_session_rules({.touch_every = -1s}, "sessions.").error().field, "sessions.touch_every");
+  EXPECT_EQ(check_session_rules({.touch_every = -1s}, "sessions.").error().field,
+            "sessions.touch_every");
   EXPECT_EQ(check_session_rules({.idle = 60s}, "sessions.").error().field, "sessions.touch_every");
 }
 
@@ -73,8 +74,8 @@ session_info with(session_fields fields, std::uint64_t version = 3) {
 TEST(SessionChange, ChangesOnlyWhatItNames) {
   const session_info before = with({{"a", "1"}, {"b", "2"}, {"c", "3"}});
   const auto after = next_session(
-      before,
-      change_session{.changes = changes{{"a", "10"}, {"b", std::nullopt}, {"d", "null"}}}, start);
+      before, change_session{.changes = changes{{"a", "10"}, {"b", std::nullopt}, {"d", "null"}}},
+      start);
   ASSERT_TRUE(after);
   EXPECT_EQ(after->version, 4U);
   EXPECT_EQ(after->fields, (session_fields{{"a", "10"}, {"c", "3"}, {"d", "null"}}));
@@ -105,8 +106,8 @@ TEST(SessionChange, OfNothingIsNoVersion) {
 
 TEST(SessionChange, MayReplaceAll) {
   const session_info before = with({{"a", "1"}, {"b", "2"}});
-  const auto after = next_session(
-      before, change_session{.changes = changes{{"c", "3"}}, .replace = true}, start);
+  const auto after =
+      next_session(before, change_session{.changes = changes{{"c", "3"}}, .replace = true}, start);
   EXPECT_EQ(after.value_or(session_info{}).fields, (session_fields{{"c", "3"}}));
 }
 
@@ -145,8 +146,7 @@ TEST(SessionRotation, LeavesAPictureBehind) {
 
 TEST(SessionsOfAUser, AreBounded) {
   EXPECT_EQ(sessions_to_end(4, 5, session_overflow::refuse), 0U);
-  EXPECT_EQ(sessions_to_end(5, 5, session_overflow::refuse).error().code,
-            "too_many_user_sessions");
+  EXPECT_EQ(sessions_to_end(5, 5, session_overflow::refuse).error().code, "too_many_user_sessions");
   EXPECT_EQ(sessions_to_end(5, 5, session_overflow::end_oldest), 1U);
   EXPECT_EQ(sessions_to_end(9, 5, session_overflow::end_oldest), 5U);
   EXPECT_EQ(sessions_to_end(user_sessions_max, 0, session_overflow::end_oldest), 1U);

@@ -43,7 +43,8 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       leases_(*journal_),
       hot_(with_.hot_jobs_bytes),
       events_(*db_),
-      live_(*db_) {}
+      live_(*db_),
+      sessions_(*db_) {}
 
 group_writer::~group_writer() = default;
 
@@ -56,6 +57,7 @@ void group_writer::advance(timestamp clock_now, job_hints about_jobs) {
   apply_due();
   sweep_cache();
   forget_events_and_records();
+  forget_sessions();
 }
 
 engine::commit_result group_writer::execute(engine::transaction what) {
@@ -178,6 +180,7 @@ std::optional<timestamp> group_writer::next_event() {
   }
   if (const auto forgotten = events_.next_event()) consider(to_micros(*forgotten));
   if (const auto over = live_.next_event()) consider(to_micros(*over));
+  if (sessions_.first_end() < timestamp::max()) consider(to_micros(sessions_.first_end()));
   if (!memory_->idempotency.empty()) {
     consider(to_micros(memory_->idempotency.front().made_at + engine::idempotency_kept));
   }

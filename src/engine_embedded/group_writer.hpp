@@ -9,6 +9,7 @@
 #include "lease_table.hpp"
 #include "live_table.hpp"
 #include "memory_state.hpp"
+#include "session_table.hpp"
 #include "sqlite.hpp"
 #include "stamps.hpp"
 
@@ -314,6 +315,28 @@ private:
   [[nodiscard]] result<engine::answer> answer(const engine::list_agents& what);
   [[nodiscard]] result<engine::answer> answer(const engine::list_connections& what);
 
+  // steps_sessions.cpp
+  refused check(const engine::create_session& step, plan& with);
+  refused check(const engine::touch_session& step, plan& with);
+  refused check(const engine::change_session& step, plan& with);
+  refused check(const engine::rotate_session& step, plan& with);
+  refused check(const engine::end_session& step, plan& with);
+  refused check(const engine::end_user_sessions& step, plan& with);
+  engine::outcome apply(engine::create_session& step, const plan& with);
+  engine::outcome apply(engine::touch_session& step, const plan& with);
+  engine::outcome apply(engine::change_session& step, const plan& with);
+  engine::outcome apply(engine::rotate_session& step, const plan& with);
+  engine::outcome apply(engine::end_session& step, const plan& with);
+  engine::outcome apply(engine::end_user_sessions& step, const plan& with);
+  /// There is room for one more session, of the user where there is one.
+  [[nodiscard]] refused refuse_session_of(const std::string& project, const std::string& user,
+                                          std::uint32_t at_most, engine::session_overflow beyond);
+  std::uint32_t make_room_for_session(const std::string& project, const std::string& user,
+                                      std::uint32_t at_most, engine::session_overflow beyond);
+  void forget_sessions();
+  [[nodiscard]] result<engine::answer> answer(const engine::find_session& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_sessions& what);
+
   // maintenance.cpp
   void apply_due();
   void sweep();
@@ -408,6 +431,7 @@ private:
   timestamp first_budget_end_{timestamp::max()};
   event_log events_;
   live_table live_;
+  session_table sessions_;
   stamp_source stamps_;
   std::int64_t last_queue_row_{0};
   timestamp now_{};

@@ -136,6 +136,7 @@ bool group_writer::reload() {
   load_budgets();
   events_.load();
   live_.load();
+  sessions_.load();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);

@@ -1,5 +1,6 @@
 #include "json_fields.hpp"
 #include "outcome_json_events.hpp"
+#include "outcome_json_sessions.hpp"
 #include "spec_json.hpp"
 
 #include <variant>
@@ -262,6 +263,8 @@ std::optional<engine::outcome> read_outcome(const json::object& from) {
     out = read_limits(in);
   } else if (auto other = read_event_outcome(from, in)) {
     out = std::move(*other);
+  } else if (auto session = read_session_outcome(from, in)) {
+    out = std::move(*session);
   } else {
     out = engine::queue_configured{};
   }

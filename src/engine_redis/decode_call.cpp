@@ -3,9 +3,11 @@
 #include "event_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
+#include "session_codec.hpp"
 
 #include <millrace/base/names.hpp>
 #include <millrace/engine/retry.hpp>
+#include <millrace/engine/session_rules.hpp>
 
 #include <algorithm>
 #include <array>
@@ -104,6 +106,7 @@ error refused_as(std::string_view code) {
     if (each.retry_after > 0ms) why.retry_after = each.retry_after;
     return why;
   }
+  if (auto why = engine::session_refusal(code)) return std::move(*why);
   return bad_answer();
 }
 
@@ -227,6 +230,7 @@ engine::outcome unpack_outcome(const engine::enqueue_job* asked, unpacker& in) {
   if (std::optional<engine::outcome> other = unpack_event_outcome(kind, in)) {
     return std::move(*other);
   }
+  if (auto session = unpack_session_outcome(kind, in)) return std::move(*session);
   if (kind != "q") in.fail();
   return engine::queue_configured{};
 }

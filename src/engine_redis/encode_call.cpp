@@ -3,11 +3,13 @@
 #include "event_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
+#include "session_codec.hpp"
 
 #include <millrace/base/names.hpp>
 #include <millrace/engine/checks.hpp>
 #include <millrace/engine/fingerprint.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/engine/session_rules.hpp>
 
 #include <fmt/format.h>
 
@@ -281,6 +283,8 @@ result<void> check_query(const engine::query& what) {
       return !query.cursor.empty() &&
              (query.cursor.front() != '@' || query.cursor.size() > 21 ||
               query.cursor.find_first_not_of("0123456789", 1) != std::string::npos);
+    } else if constexpr (std::is_same_v<type, engine::list_sessions>) {
+      return !engine::parse_session_cursor(query.cursor);
     } else if constexpr (requires { query.cursor; }) {
       return !query.cursor.empty() && query.cursor.front() != '@';
     } else {

@@ -8,6 +8,7 @@
 #include <millrace/engine/fingerprint.hpp>
 #include <millrace/engine/job.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/engine/session_steps.hpp>
 
 #include <fmt/format.h>
 
@@ -47,6 +48,11 @@ std::string script_body(std::uint64_t cache_bytes_max) {
       "limits.cache_tag_marks, limits.cache_scan_rows, limits.claim_lease = {}, {}, {}\n",
       cache_bytes_max, engine::cache_evictions_max, engine::cache_claims_max,
       engine::cache_tag_marks_max, engine::cache_scan_rows_max, micros(engine::claim_lease_max));
+  text += fmt::format(
+      "limits.sessions, limits.user_sessions, limits.session_fields, limits.session_bytes = "
+      "{}, {}, {}, {}\n",
+      engine::sessions_max, engine::user_sessions_max, engine::session_fields_max,
+      engine::session_bytes_max);
   for (const std::string_view part : script_parts) text += part;
   return text;
 }

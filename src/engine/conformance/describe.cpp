@@ -1,6 +1,7 @@
 #include "describe.hpp"
 
 #include "describe_events.hpp"
+#include "describe_sessions.hpp"
 
 #include <millrace/engine/fingerprint.hpp>
 
@@ -173,6 +174,8 @@ std::string describer::text(const outcome& outcome) {
     }
     return out;
   }
+  if (const auto* done = std::get_if<session_changed>(&outcome)) return describe(*done, start_);
+  if (const auto* done = std::get_if<sessions_ended>(&outcome)) return describe(*done, start_);
   return describe_other(outcome, start_);
 }
 

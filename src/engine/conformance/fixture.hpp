@@ -148,6 +148,31 @@ struct outcome_of<reset_limits> {
   using type = limits_checked;
 };
 
+template <>
+struct outcome_of<create_session> {
+  using type = session_changed;
+};
+template <>
+struct outcome_of<touch_session> {
+  using type = session_changed;
+};
+template <>
+struct outcome_of<change_session> {
+  using type = session_changed;
+};
+template <>
+struct outcome_of<rotate_session> {
+  using type = session_changed;
+};
+template <>
+struct outcome_of<end_session> {
+  using type = session_changed;
+};
+template <>
+struct outcome_of<end_user_sessions> {
+  using type = sessions_ended;
+};
+
 inline const queue_key work{.name = "work"};
 inline const queue_key other{.name = "other"};
 

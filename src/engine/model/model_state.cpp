@@ -143,7 +143,7 @@ timestamp model_state::find_next_event() const {
   for (const auto& [key, kept] : idempotency_) {
     next = std::min(next, kept.made_at + engine::idempotency_kept);
   }
-  return std::min({next, next_event_of_streams(), next_event_of_records()});
+  return std::min({next, next_event_of_streams(), next_event_of_records(), sessions_.next_end()});
 }
 
 void model_state::advance(timestamp clock_now) {
@@ -214,6 +214,7 @@ void model_state::forget_old() {
   });
   forget_old_events();
   forget_old_records();
+  sessions_.expire(now_);
 }
 
 void model_state::trim_finished() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model_cache.hpp"
+#include "model_sessions.hpp"
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
@@ -219,6 +220,22 @@ private:
   [[nodiscard]] result<engine::answer> read(const Query& what) const {
     return cache_.read(what, now_);
   }
+  // model_sessions.cpp
+  template <session_step Step>
+  refused check(const Step& step, plan&) const {
+    return sessions_.check(step, now_);
+  }
+  template <session_step Step>
+  engine::outcome apply(const Step& step, const plan&) {
+    const engine::outcome out =
+        sessions_.apply(step, {.now = now_, .next_stamp = [this] { return next_stamp(); }});
+    happens_at(sessions_.next_end());
+    return out;
+  }
+  template <session_query Query>
+  [[nodiscard]] result<engine::answer> read(const Query& what) const {
+    return sessions_.read(what);
+  }
   // model_limits.cpp
   refused check(const engine::take_limits& step, plan& with) const;
   refused check(const engine::refund_limits& step, plan& with) const;
@@ -349,6 +366,7 @@ private:
   /// By project, flow and agent; by project and id.
   std::map<std::array<std::string, 3>, agent_record> agents_;
   std::map<std::pair<std::string, std::string>, connection_record> connections_;
+  session_model sessions_;
   /// Queues in which a job ended since the last `trim_finished`.
   std::set<engine::queue_key> ended_in_;
 

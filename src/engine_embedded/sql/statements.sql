@@ -254,3 +254,44 @@ DELETE FROM live WHERE kind = ?1 AND project = ?2 AND flow = ?3 AND name = ?4
 -- :list_live
 SELECT name, made_at, updated_at, expires_at, version, value FROM live
 WHERE kind = ?1 AND project = ?2 AND flow = ?3 AND name > ?4 ORDER BY name LIMIT ?5
+
+-- :count_sessions
+SELECT project, count(*), sum(former) FROM session GROUP BY project
+
+-- :count_ending_sessions
+SELECT project, count(*), sum(former) FROM session WHERE expires_at <= ?1 GROUP BY project
+
+-- :delete_ended_sessions
+DELETE FROM session WHERE expires_at <= ?1
+
+-- :first_session_end
+SELECT min(expires_at) FROM session
+
+-- :find_session
+SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
+       version, former, other, fields
+FROM session WHERE project = ?1 AND hash = ?2
+
+-- :write_session
+INSERT OR REPLACE INTO session (project, hash, ref, user, label, idle, absolute, touch_every,
+                                created_at, touched_at, expires_at, version, former, other, fields)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+
+-- :touch_session
+UPDATE session SET touched_at = ?3, expires_at = ?4 WHERE project = ?1 AND hash = ?2
+
+-- :delete_session
+DELETE FROM session WHERE project = ?1 AND hash = ?2
+
+-- :count_sessions_of_user
+SELECT count(*) FROM session WHERE project = ?1 AND user = ?2 AND former = 0
+
+-- :list_sessions_of_user
+SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
+       version
+FROM session WHERE project = ?1 AND user = ?2 AND ref > ?3 AND former = 0 ORDER BY ref LIMIT ?4
+
+-- :list_sessions
+SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
+       version
+FROM session WHERE project = ?1 AND ref > ?2 AND former = 0 ORDER BY ref LIMIT ?3

@@ -36,7 +36,7 @@ local function text_of(stamp) return format('%016d', stamp) end
 -- What the files share; each fills its own. What else is local in a file is its own business.
 local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
-local cache, streams, live = {}, {}, {}
+local cache, streams, live, sessions = {}, {}, {}, {}
 local hints = {}
 
 -- Parts that few calls need are made when one does: what a call costs before it has done anything

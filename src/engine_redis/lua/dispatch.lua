@@ -50,6 +50,8 @@ local function need_part(number)
     parts.need('steps_cache')
   elseif number < 50 then
     parts.need('steps_limits')
+  elseif number >= 80 and number < 90 then
+    parts.need('steps_sessions')
   end
 end
 

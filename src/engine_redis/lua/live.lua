@@ -3,7 +3,8 @@
 --   live:{kind}        hash: name -> made, changed, ends, version, value, packed
 --   live:{kind}:names  sorted set: the names of agents and connections, in their order
 --   live:due           sorted set: what happens by itself, by its time: the kind and name of what
---                      ends, `s` and the name of a stream, `i` and the id of an event
+--                      ends, `s` and the name of a stream, `i` and the id of an event, `h` and the
+--                      name of a session
 --
 -- Kinds: l lock, p progress, a agent, c connection. Names begin with the project.
 
@@ -73,6 +74,9 @@ function live.let_end()
     elseif kind == 'i' then
       redis_call('HDEL', streams.ids_key, name)
       redis_call('ZREM', live.due_key, member)
+    elseif kind == 'h' then
+      parts.need('steps_sessions')
+      sessions.forget(name)
     else
       live.remove(kind, name)
       live.hint_record(kind, name)

@@ -10,7 +10,7 @@ local tried = {
   {'LINDEX', list, 0}, {'LLEN', list}, {'LRANGE', list, 0, 1}, {'LTRIM', list, 0, 1},
   {'LPOP', list}, {'RENAME', list}, {'ZADD', names, 0, 'a'}, {'ZRANGE', names, 0, 0},
   {'ZRANGEBYSCORE', names, 0, 1}, {'ZREVRANGEBYSCORE', names, 1, 0},
-  {'ZRANGEBYLEX', names, '-', '+'}, {'ZREM', names, 'a'}, {'ZREMRANGEBYRANK', names, 0, 0},
+  {'ZRANGEBYLEX', names, '-', '+'}, {'ZLEXCOUNT', names, '-', '+'}, {'ZREM', names, 'a'}, {'ZREMRANGEBYRANK', names, 0, 0},
   {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
   {'GET', 'probe'}, {'LSET', list, 0, 1}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
   {'DEL', list}, {'DEL', names}, {'DEL', members},

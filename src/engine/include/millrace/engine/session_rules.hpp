@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 /// What every engine decides alike about sessions: functions of what they are given.
@@ -42,6 +43,11 @@ namespace millrace::engine {
 /// How many sessions of a user with `present` of them end for one more, or why it is refused.
 [[nodiscard]] result<std::size_t> sessions_to_end(std::size_t present, std::uint32_t at_most,
                                                   session_overflow beyond);
+
+/// Where a listing goes on: behind this session. Errors: malformed (bad_cursor).
+[[nodiscard]] std::string session_cursor(std::uint64_t ref);
+/// 0 where there is no cursor.
+[[nodiscard]] result<std::uint64_t> parse_session_cursor(std::string_view cursor);
 
 /// The refusals of these steps; none where the code is of no such refusal.
 [[nodiscard]] std::optional<error> session_refusal(std::string_view code);

@@ -102,8 +102,8 @@ enum class session_overflow : std::uint8_t {
 };
 
 // Of the steps about sessions a transaction has one. Each is a use of the session it names, which
-// moves its end as `touch_session` does. Unless a step says so, it is refused where there is no such
-// session: session_not_found.
+// moves its end as `touch_session` does. Unless a step says so, it is refused where there is no
+// such session: session_not_found.
 
 /// Begins one. Refused: session_exists (conflict), too_many_sessions (exhausted).
 struct create_session {

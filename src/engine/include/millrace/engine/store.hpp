@@ -26,21 +26,20 @@
 namespace millrace::engine {
 
 /// One atomic step of any capability. A further capability adds its steps here.
-using step =
-    std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
-                 report_progress, cancel_job, delete_job, requeue_dead, purge_jobs, configure_queue,
-                 put_cron, delete_cron, fire_cron,
-                 // The cache.
-                 put_cache, claim_cache, renew_claim, release_claim, delete_cache, invalidate_tag,
-                 delete_matching, clear_cache,
-                 // Limits.
-                 take_limits, refund_limits, reset_limits,
-                 // Events, locks, progress.
-                 publish_event, configure_stream, acquire_lock, extend_lock, release_lock,
-                 put_progress, delete_progress, put_agent, put_connection, drop_connection,
-                 // Sessions.
-                 create_session, touch_session, change_session, rotate_session, end_session,
-                 end_user_sessions>;
+using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lease, snooze_job,
+                          report_progress, cancel_job, delete_job, requeue_dead, purge_jobs,
+                          configure_queue, put_cron, delete_cron, fire_cron,
+                          // The cache.
+                          put_cache, claim_cache, renew_claim, release_claim, delete_cache,
+                          invalidate_tag, delete_matching, clear_cache,
+                          // Limits.
+                          take_limits, refund_limits, reset_limits,
+                          // Events, locks, progress.
+                          publish_event, configure_stream, acquire_lock, extend_lock, release_lock,
+                          put_progress, delete_progress, put_agent, put_connection, drop_connection,
+                          // Sessions.
+                          create_session, touch_session, change_session, rotate_session,
+                          end_session, end_user_sessions>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
