@@ -1,5 +1,7 @@
 #include <millrace/base/json.hpp>
 
+#include <millrace/base/json_object.hpp>
+
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
 #include <fmt/format.h>
@@ -208,6 +210,18 @@ void for_each_raw_element(std::string_view text,
   if (!walk.take('[') || walk.take(']')) return;
   do {
     take(walk.take_value());
+  } while (walk.take(','));
+}
+
+void for_each_raw_member(std::string_view text,
+                         const std::function<void(std::string, std::string_view)>& take) {
+  skimmer walk(text);
+  if (!walk.take('{') || walk.take('}')) return;
+  do {
+    const result<json::value> name = parse_json(walk.take_value());
+    walk.take(':');
+    const std::string_view value = walk.take_value();
+    if (name && name->is_string()) take(std::string(name->get_string()), value);
   } while (walk.take(','));
 }
 

@@ -1,5 +1,7 @@
 #include <millrace/base/json.hpp>
 
+#include <millrace/base/json_object.hpp>
+
 #include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -147,6 +149,19 @@ TEST(AppendJsonString, IsReadBackAsItWas) {
   const auto back = parse_json(text);
   ASSERT_TRUE(back);
   EXPECT_EQ(std::string_view{back->as_string()}, all);
+}
+
+TEST(RawMembers, ComeInOrderWithTheirBytes) {
+  std::vector<std::string> seen;
+  const auto note = [&seen](std::string name, std::string_view value) {
+    seen.push_back(std::move(name) + "=" + std::string(value));
+  };
+  for_each_raw_member(R"( { "a" : 1.0 , "\u00e9\"": {"x": [1, 2]}, "a":"}" } )", note);
+  EXPECT_EQ(seen, (std::vector<std::string>{"a=1.0", "é\"={\"x\": [1, 2]}", "a=\"}\""}));
+  seen.clear();
+  for_each_raw_member("{}", note);
+  for_each_raw_member("[1]", note);
+  EXPECT_TRUE(seen.empty());
 }
 
 }  // namespace

@@ -9,9 +9,10 @@ namespace {
 
 std::vector<command> collect() {
   std::vector<command> all;
-  for (const auto part : {server_commands, job_commands, queue_commands, dead_letter_commands,
-                          cron_commands, event_commands, lock_commands, progress_commands,
-                          backup_commands, program_commands, cache_commands, limit_commands}) {
+  for (const auto part :
+       {server_commands, job_commands, queue_commands, dead_letter_commands, cron_commands,
+        event_commands, lock_commands, progress_commands, backup_commands, program_commands,
+        cache_commands, limit_commands, session_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;
@@ -25,7 +26,7 @@ std::span<const command> all_commands() {
 }
 
 std::string_view group_purpose(std::string_view group) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> purposes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> purposes{{
       {"queue", "Look at queues, set them, pause and empty them."},
       {"dlq", "Look at dead letters: the jobs that have failed for good."},
       {"cron", "Make, look at and pause recurring jobs."},
@@ -34,6 +35,7 @@ std::string_view group_purpose(std::string_view group) {
       {"events", "Publish events, and follow streams of them."},
       {"lock", "Take, keep and release locks; run a program under one."},
       {"progress", "Follow what goes on."},
+      {"session", "Begin, look at, change and end sessions of users."},
   }};
   for (const auto& [name, purpose] : purposes) {
     if (name == group) return purpose;

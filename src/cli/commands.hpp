@@ -19,5 +19,6 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> event_commands();
 [[nodiscard]] std::vector<command> lock_commands();
 [[nodiscard]] std::vector<command> progress_commands();
+[[nodiscard]] std::vector<command> session_commands();
 
 }  // namespace millrace::cli

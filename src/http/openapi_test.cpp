@@ -392,6 +392,21 @@ const std::vector<walk> walks{
      404},
     {"POST", "/v1/commit", "/v1/commit",
      R"({"steps":[{"op":"event.publish","stream":"f","type":"t"}]})", 200, "/v1/commit", "{}", 422},
+    {"POST", "/v1/sessions", "/v1/sessions", R"({"user":"ann"})", 201, "/v1/sessions",
+     R"({"idle":0})", 422},
+    {"GET", "/v1/sessions", "/v1/sessions", "", 200, "/v1/sessions?cursor=x", "", 400},
+    {"GET", "/v1/sessions/{id}", "/v1/sessions/{session}", "", 200, "/v1/sessions/no", "", 404},
+    {"PUT", "/v1/sessions/{id}", "/v1/sessions/{session}", R"({"data":{"a":1}})", 200,
+     "/v1/sessions/{session}", "{}", 422},
+    {"PATCH", "/v1/sessions/{id}", "/v1/sessions/{session}", R"({"data":{"a":1}})", 200,
+     "/v1/sessions/no", R"({"data":{"a":1}})", 404},
+    {"DELETE", "/v1/sessions/{id}", "/v1/sessions/{session}", "", 204, "/v1/sessions/no", "", 404},
+    {"POST", "/v1/sessions/{id}:rotate", "/v1/sessions/{session}:rotate", R"({"grace":1})", 200,
+     "/v1/sessions/{session}:rotate", R"({"grace":301})", 422},
+    {"GET", "/v1/users/{id}/sessions", "/v1/users/ann/sessions", "", 200,
+     "/v1/users/ann/sessions?limit=0", "", 422},
+    {"DELETE", "/v1/users/{id}/sessions", "/v1/users/ann/sessions", "", 200,
+     "/v1/users/ann/sessions?ref=1&except=2", "", 422},
 };
 
 std::string filled(std::string text, const std::map<std::string, std::string>& with) {
@@ -436,6 +451,7 @@ TEST_P(EveryRoute, IsWalkedWellAndNot) {
                                jobs[1].at("token").as_int64()));
 
   with["{lock}"] = server.ask("POST /v1/locks/held", R"({"owner":"me"})").text("token");
+  with["{session}"] = server.ask("POST /v1/sessions", R"({"user":"ann"})").text("id");
   (void)server.ask("PUT /v1/progress/c", R"({"total_steps":3})");
   (void)server.ask("PUT /v1/progress/ended", R"({"total_steps":1,"status":"completed"})");
   (void)server.ask("PUT /v1/connections/here", "{}");

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <utility>
 
@@ -103,6 +104,16 @@ void append_list_end(std::string& out, const std::string& cursor) {
     append_json_string(out, cursor);
   }
   out += '}';
+}
+
+std::optional<std::uint64_t> version_of_tag(std::string_view tag) {
+  if (tag.starts_with("W/")) tag.remove_prefix(2);
+  if (tag.size() < 3 || tag.front() != '"' || tag.back() != '"') return std::nullopt;
+  std::uint64_t version = 0;
+  const char* const end = tag.data() + tag.size() - 1;
+  const auto [stopped, code] = std::from_chars(tag.data() + 1, end, version);
+  if (code != std::errc{} || stopped != end) return std::nullopt;
+  return version;
 }
 
 }  // namespace millrace::http

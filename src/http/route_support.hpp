@@ -8,8 +8,10 @@
 #include <millrace/http/target.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 /// What several routes read from a request in the same way.
 namespace millrace::http {
@@ -39,6 +41,9 @@ struct list_request {
 /// to a thousand. Reads small pages until it has enough of either.
 [[nodiscard]] awaitable<result<engine::page<engine::job>>> list_bounded(service& with,
                                                                         engine::list_jobs asked);
+
+/// The version of an entity tag such as `"17"`; empty for what is none of ours.
+[[nodiscard]] std::optional<std::uint64_t> version_of_tag(std::string_view tag);
 
 /// Appends `,"cursor":…}`: null on the last page.
 void append_list_end(std::string& out, const std::string& cursor);

@@ -84,6 +84,15 @@ constexpr std::array table{
     route{method::put, "/v1/connections/{id}", &put_connection, body_kind::json},
     route{method::remove, "/v1/connections/{id}", &drop_connection},
     route{method::post, "/v1/commit", &commit_steps, body_kind::json},
+    route{method::post, "/v1/sessions/{id}:rotate", &rotate_session, body_kind::json},
+    route{method::post, "/v1/sessions", &begin_session, body_kind::json},
+    route{method::get, "/v1/sessions", &list_sessions},
+    route{method::get, "/v1/sessions/{id}", &show_session},
+    route{method::put, "/v1/sessions/{id}", &replace_session, body_kind::json},
+    route{method::patch, "/v1/sessions/{id}", &merge_session, body_kind::json},
+    route{method::remove, "/v1/sessions/{id}", &end_session},
+    route{method::get, "/v1/users/{id}/sessions", &list_user_sessions},
+    route{method::remove, "/v1/users/{id}/sessions", &end_user_sessions},
 };
 
 }  // namespace

@@ -108,6 +108,17 @@ awaitable<response> put_connection(service& with, request& what);
 awaitable<response> drop_connection(service& with, request& what);
 awaitable<response> list_connections(service& with, request& what);
 
+// Sessions (routes_sessions.cpp).
+awaitable<response> begin_session(service& with, request& what);
+awaitable<response> show_session(service& with, request& what);
+awaitable<response> replace_session(service& with, request& what);
+awaitable<response> merge_session(service& with, request& what);
+awaitable<response> end_session(service& with, request& what);
+awaitable<response> rotate_session(service& with, request& what);
+awaitable<response> list_sessions(service& with, request& what);
+awaitable<response> list_user_sessions(service& with, request& what);
+awaitable<response> end_user_sessions(service& with, request& what);
+
 // Several steps as one (routes_commit.cpp).
 awaitable<response> commit_steps(service& with, request& what);
 

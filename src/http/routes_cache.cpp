@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <ctime>
 #include <utility>
 
@@ -40,17 +39,6 @@ std::string http_date(timestamp at) {
   return {text.data(), bytes};
 }
 
-// The version of `"17"`; empty for what is none of ours.
-std::optional<std::uint64_t> version_of(std::string_view tag) {
-  if (tag.starts_with("W/")) tag.remove_prefix(2);
-  if (tag.size() < 3 || tag.front() != '"' || tag.back() != '"') return std::nullopt;
-  std::uint64_t version = 0;
-  const char* const end = tag.data() + tag.size() - 1;
-  const auto [stopped, code] = std::from_chars(tag.data() + 1, end, version);
-  if (code != std::errc{} || stopped != end) return std::nullopt;
-  return version;
-}
-
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -62,7 +50,7 @@ bool names_version(std::string_view tags, std::uint64_t version) {
   while (!tags.empty()) {
     const std::size_t comma = std::min(tags.find(','), tags.size());
     const std::string_view tag = trimmed(tags.substr(0, comma));
-    if (tag == "*" || version_of(tag) == version) return true;
+    if (tag == "*" || version_of_tag(tag) == version) return true;
     tags.remove_prefix(std::min(comma + 1, tags.size()));
   }
   return false;
@@ -75,7 +63,7 @@ result<void> read_condition(const request& what, cache_expectation& expects,
     const std::string_view tag = trimmed(what[header::if_match]);
     expects = cache_expectation::present;
     if (tag == "*") return {};
-    const auto named = version_of(tag);
+    const auto named = version_of_tag(tag);
     if (!named || *named == 0) {
       return invalid("If-Match", "If-Match must be * or the ETag of an entry, such as \"17\".");
     }

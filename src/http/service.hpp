@@ -8,6 +8,7 @@
 #include <millrace/limiter/limiter.hpp>
 #include <millrace/locks/locks.hpp>
 #include <millrace/queue/queue.hpp>
+#include <millrace/sessions/sessions.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -33,6 +34,7 @@ struct service {
   std::string project{"default"};
   /// Who holds what.
   locks holders{store};
+  sessions::session_store sessions{store};
 };
 
 }  // namespace millrace::http
