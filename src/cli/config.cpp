@@ -10,6 +10,7 @@
 #include <millrace/base/text_time.hpp>
 #include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/engine/session_steps.hpp>
 #include <millrace/queue/limits.hpp>
 
 #include <fmt/format.h>
@@ -226,6 +227,28 @@ constexpr std::array settings{
     setting{"limits.legacy_headers", "MILLRACE_LIMITS_LEGACY_HEADERS", "",
             [](const config_value& from, serve_settings& into) {
               return put(into.limits.legacy_headers, from.as_flag());
+            }},
+    setting{"sessions.idle", "MILLRACE_SESSIONS_IDLE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.sessions.idle,
+                         from.as_span(std::chrono::seconds{1}, engine::session_age_max));
+            }},
+    setting{"sessions.absolute", "MILLRACE_SESSIONS_ABSOLUTE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.sessions.absolute,
+                         from.as_span(duration{0}, engine::session_age_max));
+            }},
+    setting{"sessions.max_per_user", "MILLRACE_SESSIONS_MAX_PER_USER", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.sessions.max_per_user, from.as_integer(1, engine::user_sessions_max));
+            }},
+    setting{"sessions.when_full", "MILLRACE_SESSIONS_WHEN_FULL", "",
+            [](const config_value& from, serve_settings& into) {
+              const auto word = from.as_choice({"end_oldest", "refuse"});
+              if (!word) return result<void>(std::unexpected(word.error()));
+              into.sessions.when_full = *word == "refuse" ? engine::session_overflow::refuse
+                                                          : engine::session_overflow::end_oldest;
+              return result<void>();
             }},
     // Names of other backends, in the environment only.
     setting{"", "CACHE_DEFAULT_TTL", "",

@@ -5,6 +5,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/engine/job.hpp>
+#include <millrace/http/session_settings.hpp>
 #include <millrace/limiter/limit_policy.hpp>
 #include <millrace/observe/logging.hpp>
 
@@ -44,6 +45,7 @@ struct serve_settings {
   redis_pieces redis_by_pieces;
   std::map<std::string, queue_changes> queues;
   limit_settings limits;
+  http::session_settings sessions;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;
 };

@@ -290,6 +290,19 @@ TEST_F(LoadSettings, PutsTheCachesOwnLifeBeforeThatOfRedis) {
   EXPECT_EQ(load("").error().field, "CACHE_DEFAULT_TTL");
 }
 
+TEST_F(LoadSettings, SaysWhatHoldsForSessions) {
+  const auto loaded = load(
+      "[sessions]\nidle = '2h'\nabsolute = '7d'\nmax_per_user = 5\nwhen_full = 'refuse'\n");
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->sessions.idle, std::chrono::hours{2});
+  EXPECT_EQ(loaded->sessions.absolute, std::chrono::hours{7 * 24});
+  EXPECT_EQ(loaded->sessions.max_per_user, 5U);
+  EXPECT_EQ(loaded->sessions.when_full, engine::session_overflow::refuse);
+  EXPECT_FALSE(load("[sessions]\nidle = '0s'\n"));
+  EXPECT_FALSE(load("[sessions]\nmax_per_user = 1001\n"));
+  EXPECT_FALSE(load("[sessions]\nwhen_full = 'maybe'\n"));
+}
+
 TEST_F(LoadSettings, ChecksQueues) {
   EXPECT_TRUE(complaint("[queues.mail]\nrate = 'fast'\n")
                   .starts_with("c.toml:2: queues.mail.rate| 'fast' is not a rate"));

@@ -74,7 +74,7 @@ awaitable<response> begin_session(service& with, request& what) {
   if (!checked) co_return problem(checked.error());
   auto repeated = read_idempotency_key(what, with.project, "POST /v1/sessions");
   if (!repeated) co_return problem(repeated.error());
-  auto step = decode_create_session(what.body, with.project);
+  auto step = decode_create_session(what.body, with.project, with.options.sessions);
   if (!step) co_return problem(step.error());
   const auto made = co_await with.sessions.begin(std::move(*step), std::move(*repeated));
   if (!made) co_return problem(made.error());
@@ -116,7 +116,7 @@ awaitable<response> rotate_session(service& with, request& what) {
   if (!repeated) co_return problem(repeated.error());
   const auto version = read_if_match(what);
   if (!version) co_return problem(version.error());
-  auto step = decode_rotate_session(what.body, with.project);
+  auto step = decode_rotate_session(what.body, with.project, with.options.sessions);
   if (!step) co_return problem(step.error());
   step->if_version = *version;
   const auto made =

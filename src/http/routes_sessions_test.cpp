@@ -153,6 +153,19 @@ TEST(SessionRoutes, AnswerARepeatedRequestWithTheSessionThereIs) {
   EXPECT_EQ(server.ask("GET /v1/users/42/sessions").text("count"), "1");
 }
 
+TEST(SessionRoutes, TakeWhatIsConfiguredWhereNothingIsSaid) {
+  test_server server({.sessions = {.idle = 10s,
+                                   .absolute = 1h,
+                                   .max_per_user = 1,
+                                   .when_full = engine::session_overflow::refuse}});
+  const reply made = server.ask("POST /v1/sessions", R"({"user":"42"})");
+  EXPECT_NE(made.text("ends_at"), "null");
+  EXPECT_EQ(server.ask("POST /v1/sessions", R"({"user":"42"})").status, 429U);
+  EXPECT_EQ(server.ask("POST /v1/sessions", R"({"user":"42","max_per_user":2})").status, 201U);
+  server.clock.advance(10s);
+  EXPECT_EQ(server.ask("GET " + path_of(made)).status, 404U);
+}
+
 TEST(SessionRoutes, SayWhatIsWrong) {
   const test_server server;
   const auto field = [&server](const std::string& body) {

@@ -158,8 +158,10 @@ void append_members(std::string& out, const engine::session_info& session) {
 
 }  // namespace
 
-result<engine::create_session> decode_create_session(std::string_view body, std::string project) {
-  create_request asked;
+result<engine::create_session> decode_create_session(std::string_view body, std::string project,
+                                                     const session_settings& otherwise) {
+  create_request asked{.at_most = otherwise.max_per_user, .beyond = otherwise.when_full};
+  asked.step.rules = {.idle = otherwise.idle, .absolute = otherwise.absolute};
   if (auto read = read_body<create_request>(said(body), create_rules, asked); !read) {
     return std::unexpected(std::move(read.error()));
   }
@@ -189,8 +191,9 @@ result<engine::change_session> decode_change_session(std::string_view body, std:
   return step;
 }
 
-result<engine::rotate_session> decode_rotate_session(std::string_view body, std::string project) {
-  engine::rotate_session step;
+result<engine::rotate_session> decode_rotate_session(std::string_view body, std::string project,
+                                                     const session_settings& otherwise) {
+  engine::rotate_session step{.at_most = otherwise.max_per_user, .beyond = otherwise.when_full};
   step.key.project = std::move(project);
   if (auto read = read_body<engine::rotate_session>(said(body), rotate_rules, step); !read) {
     return std::unexpected(std::move(read.error()));

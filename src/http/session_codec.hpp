@@ -2,6 +2,7 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/engine/session_steps.hpp>
+#include <millrace/http/session_settings.hpp>
 
 #include <cstdint>
 #include <string>
@@ -11,15 +12,15 @@
 namespace millrace::http {
 
 /// `{"user","label","data","idle","absolute","touch_every","max_per_user","when_full"}`.
-[[nodiscard]] result<engine::create_session> decode_create_session(std::string_view body,
-                                                                   std::string project);
+[[nodiscard]] result<engine::create_session> decode_create_session(
+    std::string_view body, std::string project, const session_settings& otherwise);
 /// `{"data"}`, which has to be there. With `replace` it is all there is; else null removes a field.
 [[nodiscard]] result<engine::change_session> decode_change_session(std::string_view body,
                                                                    std::string project,
                                                                    bool replace);
 /// `{"grace","user","data","max_per_user","when_full"}`.
-[[nodiscard]] result<engine::rotate_session> decode_rotate_session(std::string_view body,
-                                                                   std::string project);
+[[nodiscard]] result<engine::rotate_session> decode_rotate_session(
+    std::string_view body, std::string project, const session_settings& otherwise);
 
 /// `{"ref","user","label","version",…,"data":{…}}`; with `id` where it is told.
 void append_session(std::string& out, const engine::session_info& session, std::string_view id);

@@ -1,6 +1,7 @@
 #include <millrace/sessions/sessions.hpp>
 
 #include <millrace/base/testing.hpp>
+#include <millrace/conformance/faulty_store.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine_model/model_store.hpp>
 #include <millrace/sessions/session_id.hpp>
@@ -14,6 +15,8 @@ namespace millrace::sessions {
 namespace {
 
 using namespace std::chrono_literals;
+using conformance::fault;
+using conformance::faulty_store;
 
 class Sessions : public testing::Test {
 protected:
@@ -75,6 +78,15 @@ TEST_F(Sessions, GetAnotherId) {
   EXPECT_EQ(run_coro(sessions_.rotate(made.id, {}, std::nullopt)).error().code, "session_rotated");
   EXPECT_EQ(run_coro(sessions_.end_of_user({.user = "bea"})).value(), 1U);
   EXPECT_EQ(word_of(made.id), "session_not_found");
+}
+
+TEST_F(Sessions, AreReadThoughNothingCanBeWritten) {
+  const named_session made = begin();
+  faulty_store full{store_};
+  session_store on_full{full};
+  full.on_submit(1, fault::full(), faulty_store::always);
+  EXPECT_EQ(run_coro(on_full.look("default", made.id)).value().user, "ann");
+  EXPECT_EQ(run_coro(on_full.end("default", made.id)).error().code, "storage_full");
 }
 
 // The first answer may never have come.

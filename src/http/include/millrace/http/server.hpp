@@ -4,6 +4,7 @@
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
+#include <millrace/http/session_settings.hpp>
 #include <millrace/limiter/limit_policy.hpp>
 
 #include <boost/asio/io_context.hpp>
@@ -77,6 +78,7 @@ struct server_options {
   duration cache_ttl{std::chrono::hours{1}};
   /// The policies of limits, checked already. Nothing limits the server's own routes.
   limit_settings rate_limits;
+  session_settings sessions;
   /// What `/health` and the metrics say.
   std::string version{"unknown"};
 };
