@@ -218,6 +218,43 @@ result<cache_claim_request> decode_cache_claim(std::string_view body) {
   return out;
 }
 
+namespace {
+
+using lease_rule = member_rule<cache_lease_request>;
+constexpr std::array lease_rules{
+    lease_rule{"lease",
+               [](const json::value& from, cache_lease_request& into, const field_path& field) {
+                 const auto text = read_text(from, field);
+                 if (!text) return result<void>(std::unexpected(text.error()));
+                 return store_in(into.lease, parse_cache_lease(*text, field.text()));
+               }},
+    lease_rule{"length",
+               [](const json::value& from, cache_lease_request& into, const field_path& field) {
+                 return store_in(into.length, read_seconds(from, engine::claim_lease_max, field));
+               }},
+};
+
+result<cache_lease_request> decode_lease(std::string_view body,
+                                         std::span<const lease_rule> known) {
+  const result<json::value> parsed = parse_json(body.empty() ? std::string_view{"{}"} : body);
+  if (!parsed) return std::unexpected(parsed.error());
+  cache_lease_request out;
+  auto read = read_members<cache_lease_request>(*parsed, known, out, {});
+  if (!read) return std::unexpected(std::move(read.error()));
+  if (out.lease > 0) return out;
+  return invalid("lease", "lease is missing: the text that came with the claim.");
+}
+
+}  // namespace
+
+result<cache_lease_request> decode_cache_renewal(std::string_view body) {
+  return decode_lease(body, lease_rules);
+}
+
+result<cache_lease_request> decode_cache_release(std::string_view body) {
+  return decode_lease(body, std::span(lease_rules).first(1));
+}
+
 void append_cache_value(std::string& out, const engine::cache_entry& entry) {
   const bool is_json = is_json_type(entry.content_type) && check_json(entry.value).has_value();
   if (is_json) {

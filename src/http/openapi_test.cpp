@@ -332,6 +332,10 @@ const std::vector<walk> walks{
     {"DELETE", "/v1/cache", "/v1/cache?tag=t", "", 200, "/v1/cache", "", 422},
     {"POST", "/v1/cache/{key}:claim", "/v1/cache/none:claim", "{}", 200, "/v1/cache/none:claim",
      R"({"lease":0})", 422},
+    {"POST", "/v1/cache/{key}:renew", "/v1/cache/claimed:renew", R"({"lease":"{lease}"})", 200,
+     "/v1/cache/claimed:renew", R"({"lease":"1"})", 409},
+    {"POST", "/v1/cache/{key}:release", "/v1/cache/claimed:release", R"({"lease":"{lease}"})", 204,
+     "/v1/cache/claimed:release", "{}", 422},
     {"GET", "/v1/cache/{key}", "/v1/cache/k", "", 200, "/v1/cache/none", "", 404},
     {"PUT", "/v1/cache/{key}", "/v1/cache/l?ttl=5", "v", 200, "/v1/cache/l?ttl=0", "v", 422},
     {"DELETE", "/v1/cache/{key}", "/v1/cache/k", "", 200, "/v1/cache/k?x=1", "", 422},
@@ -451,6 +455,7 @@ TEST_P(EveryRoute, IsWalkedWellAndNot) {
                                jobs[1].at("token").as_int64()));
 
   with["{lock}"] = server.ask("POST /v1/locks/held", R"({"owner":"me"})").text("token");
+  with["{lease}"] = server.ask("POST /v1/cache/claimed:claim").text("lease");
   with["{session}"] = server.ask("POST /v1/sessions", R"({"user":"ann"})").text("id");
   (void)server.ask("PUT /v1/progress/c", R"({"total_steps":3})");
   (void)server.ask("PUT /v1/progress/ended", R"({"total_steps":1,"status":"completed"})");

@@ -47,6 +47,8 @@ constexpr std::array table{
     route{method::get, "/v1/cache", &list_cached},
     route{method::remove, "/v1/cache", &invalidate_cached},
     route{method::post, "/v1/cache/{key}:claim", &claim_cached, body_kind::json},
+    route{method::post, "/v1/cache/{key}:renew", &renew_claimed, body_kind::json},
+    route{method::post, "/v1/cache/{key}:release", &release_claimed, body_kind::json},
     route{method::get, "/v1/cache/{key}", &get_cached},
     route{method::put, "/v1/cache/{key}", &put_cached, body_kind::bytes},
     route{method::remove, "/v1/cache/{key}", &delete_cached},

@@ -60,6 +60,8 @@ awaitable<response> get_cached(service& with, request& what);
 awaitable<response> put_cached(service& with, request& what);
 awaitable<response> delete_cached(service& with, request& what);
 awaitable<response> claim_cached(service& with, request& what);
+awaitable<response> renew_claimed(service& with, request& what);
+awaitable<response> release_claimed(service& with, request& what);
 awaitable<response> get_many_cached(service& with, request& what);
 awaitable<response> put_many_cached(service& with, request& what);
 awaitable<response> delete_many_cached(service& with, request& what);

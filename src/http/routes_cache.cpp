@@ -2,6 +2,7 @@
 #include "routes.hpp"
 
 #include <millrace/base/text_time.hpp>
+#include <millrace/engine/async.hpp>
 #include <millrace/http/cache_codec.hpp>
 
 #include <fmt/format.h>
@@ -84,7 +85,12 @@ result<duration> read_span(query_reader& query, std::string_view name, duration 
   const auto text = query.text(name);
   if (!text) return otherwise;
   auto span = parse_duration(*text, name);
-  if (!span) return span;
+  // What is said about durations in general has another bound than this one.
+  if (!span) {
+    return invalid(std::string{name},
+                   fmt::format(R"('{}' is no duration of at most a year: write it as 30s, 5m or 24h.)",
+                               *text));
+  }
   if (*span <= engine::cache_ttl_max) return span;
   return invalid(std::string{name}, fmt::format("{} must be at most a year.", name));
 }
@@ -198,6 +204,32 @@ awaitable<response> claim_cached(service& with, request& what) {
   std::string body;
   append_cache_claimed(body, *claimed);
   co_return json_response(std::move(body));
+}
+
+awaitable<response> renew_claimed(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  const auto asked = decode_cache_renewal(what.body);
+  if (!asked) co_return problem(asked.error());
+  const auto kept = co_await engine::commit_step<engine::cache_claimed>(
+      with.store, engine::renew_claim{.at = key_in_path(with, what),
+                                      .lease = asked->lease,
+                                      .length = asked->length});
+  if (!kept) co_return problem(kept.error());
+  std::string body;
+  append_cache_claimed(body, *kept);
+  co_return json_response(std::move(body));
+}
+
+awaitable<response> release_claimed(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  const auto asked = decode_cache_release(what.body);
+  if (!asked) co_return problem(asked.error());
+  const auto done = co_await engine::commit_step<engine::cache_dropped>(
+      with.store, engine::release_claim{.at = key_in_path(with, what), .lease = asked->lease});
+  if (!done) co_return problem(done.error());
+  co_return empty_response();
 }
 
 }  // namespace millrace::http

@@ -41,6 +41,14 @@ struct cache_claim_request {
 };
 [[nodiscard]] result<cache_claim_request> decode_cache_claim(std::string_view body);
 
+/// `{"lease","length"}`: a claim that is to be kept; `{"lease"}`: one that is given back.
+struct cache_lease_request {
+  std::uint64_t lease{0};
+  duration length{std::chrono::seconds{30}};
+};
+[[nodiscard]] result<cache_lease_request> decode_cache_renewal(std::string_view body);
+[[nodiscard]] result<cache_lease_request> decode_cache_release(std::string_view body);
+
 /// Appends `"value":…` where it is JSON and says so, else `"value_base64":"…"`; and its content
 /// type, version and times.
 void append_cache_value(std::string& out, const engine::cache_entry& entry);
