@@ -1,3 +1,4 @@
+#include <millrace/engine/cache_refusals.hpp>
 #include <millrace/engine/cache_steps.hpp>
 
 #include <algorithm>
@@ -99,6 +100,28 @@ topic cache_topic(std::string_view project, std::string_view key) {
   made.name.reserve(project.size() + 1 + key.size());
   made.name.append(project).append(1, '/').append(key);
   return made;
+}
+
+error stale_lease() {
+  return {errc::conflict, "stale_lease",
+          "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
+          std::nullopt};
+}
+
+error version_mismatch() {
+  return {errc::precondition_failed, "version_mismatch",
+          "What is under the key is not what was expected.", "", std::nullopt};
+}
+
+error over_cache_quota() {
+  return {errc::too_large, "over_cache_quota",
+          "The value makes an entry larger than all that the project may keep.", "value",
+          std::nullopt};
+}
+
+error too_many_claims() {
+  return {errc::exhausted, "too_many_claims", "As many keys are being filled as may be.", "",
+          std::chrono::seconds{1}};
 }
 
 }  // namespace millrace::engine

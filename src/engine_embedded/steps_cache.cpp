@@ -1,5 +1,6 @@
 #include "group_writer.hpp"
 
+#include <millrace/engine/cache_refusals.hpp>
 #include <millrace/engine/limits.hpp>
 
 #include <algorithm>
@@ -12,17 +13,6 @@ namespace millrace::embedded {
 using engine::cache_key;
 
 namespace {
-
-error stale_lease() {
-  return {errc::conflict, "stale_lease",
-          "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
-          std::nullopt};
-}
-
-error version_mismatch() {
-  return {errc::precondition_failed, "version_mismatch",
-          "What is under the key is not what was expected.", "", std::nullopt};
-}
 
 std::string lines_of(const std::vector<std::string>& tags) {
   std::string out;
@@ -40,23 +30,21 @@ std::string lines_of(const std::vector<std::string>& tags) {
 group_writer::refused group_writer::check_claim(const cache_key& at, std::uint64_t lease) {
   const std::lock_guard held(cache_.mutex);
   const cache_table::claim* found = cache_.find_claim(at);
-  if (found == nullptr || found->lease != lease) return stale_lease();
+  if (found == nullptr || found->lease != lease) return engine::stale_lease();
   return std::nullopt;
 }
 
 group_writer::refused group_writer::check(const engine::put_cache& step, plan&) {
   if (engine::cache_entry_bytes(step) > with_.cache_bytes_max) {
-    return error{errc::too_large, "over_cache_quota",
-                 "The value makes an entry larger than all that the project may keep.", "value",
-                 std::nullopt};
+    return engine::over_cache_quota();
   }
   if (step.expects != engine::cache_expectation::any) {
     const std::lock_guard held(cache_.mutex);
     const cache_table::entry* there = cache_.find(step.at);
     const bool absent = step.expects == engine::cache_expectation::absent;
-    if ((there == nullptr) != absent) return version_mismatch();
+    if ((there == nullptr) != absent) return engine::version_mismatch();
     const bool by_version = step.expects == engine::cache_expectation::version;
-    if (by_version && there->version != step.version) return version_mismatch();
+    if (by_version && there->version != step.version) return engine::version_mismatch();
   }
   if (step.lease == 0) return std::nullopt;
   if (refused why = check_claim(step.at, step.lease)) return why;
@@ -64,7 +52,7 @@ group_writer::refused group_writer::check(const engine::put_cache& step, plan&) 
   if (cache_table::is_valid(*cache_.find(step.at.project), step.lease, step.tags)) {
     return std::nullopt;
   }
-  return stale_lease();
+  return engine::stale_lease();
 }
 
 group_writer::refused group_writer::check(const engine::claim_cache& step, plan& with) {
@@ -77,8 +65,7 @@ group_writer::refused group_writer::check(const engine::claim_cache& step, plan&
   // Those that nobody gave back are forgotten only now: so seldom that it may take a while.
   std::erase_if(in->claims, [this](const auto& each) { return each.second.until <= now_; });
   if (in->claims.size() + with.claims_added <= engine::cache_claims_max) return std::nullopt;
-  return error{errc::exhausted, "too_many_claims", "As many keys are being filled as may be.", "",
-               std::chrono::seconds{1}};
+  return engine::too_many_claims();
 }
 
 group_writer::refused group_writer::check(const engine::renew_claim& step, plan&) {
@@ -94,7 +81,7 @@ group_writer::refused group_writer::check(const engine::delete_cache& step, plan
   const std::lock_guard held(cache_.mutex);
   const cache_table::entry* there = cache_.find(step.at);
   if (there != nullptr && there->version == step.version) return std::nullopt;
-  return version_mismatch();
+  return engine::version_mismatch();
 }
 
 group_writer::refused group_writer::check(const engine::invalidate_tag&, plan&) { return {}; }

@@ -6,6 +6,7 @@
 #include "session_codec.hpp"
 
 #include <millrace/base/names.hpp>
+#include <millrace/engine/cache_refusals.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/session_rules.hpp>
 
@@ -82,16 +83,6 @@ constexpr std::array refusal_words{
                  1s},
     refusal_word{"idempotency_mismatch", errc::invalid_argument,
                  "The idempotency key was used with another request.", "", 0ms},
-    refusal_word{"version_mismatch", errc::precondition_failed,
-                 "What is under the key is not what was expected.", "", 0ms},
-    refusal_word{"stale_lease", errc::conflict,
-                 "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
-                 0ms},
-    refusal_word{"over_cache_quota", errc::too_large,
-                 "The value makes an entry larger than all that the project may keep.", "value",
-                 0ms},
-    refusal_word{"too_many_claims", errc::exhausted, "As many keys are being filled as may be.", "",
-                 1s},
     refusal_word{"bad_cursor", errc::malformed, "The cursor is not one of this listing.", "cursor",
                  0ms},
     refusal_word{"idempotency_store_full", errc::unavailable,
@@ -107,6 +98,10 @@ error refused_as(std::string_view code) {
     return why;
   }
   if (auto why = engine::session_refusal(code)) return std::move(*why);
+  for (const error& each : {engine::stale_lease(), engine::version_mismatch(),
+                            engine::over_cache_quota(), engine::too_many_claims()}) {
+    if (each.code == code) return each;
+  }
   return bad_answer();
 }
 

@@ -234,8 +234,7 @@ constexpr std::array lease_rules{
                }},
 };
 
-result<cache_lease_request> decode_lease(std::string_view body,
-                                         std::span<const lease_rule> known) {
+result<cache_lease_request> decode_lease(std::string_view body, std::span<const lease_rule> known) {
   const result<json::value> parsed = parse_json(body.empty() ? std::string_view{"{}"} : body);
   if (!parsed) return std::unexpected(parsed.error());
   cache_lease_request out;

@@ -85,11 +85,13 @@ result<duration> read_span(query_reader& query, std::string_view name, duration 
   const auto text = query.text(name);
   if (!text) return otherwise;
   auto span = parse_duration(*text, name);
-  // What is said about durations in general has another bound than this one.
+  // What is said about durations in general names another bound than this one.
   if (!span) {
     return invalid(std::string{name},
-                   fmt::format(R"('{}' is no duration of at most a year: write it as 30s, 5m or 24h.)",
-                               *text));
+                   fmt::format("{} must be a duration such as 500ms, 30s or 5m, at most a year; "
+                               "\"{}\" is not.",
+                               name, *text),
+                   "invalid_duration");
   }
   if (*span <= engine::cache_ttl_max) return span;
   return invalid(std::string{name}, fmt::format("{} must be at most a year.", name));
@@ -212,9 +214,9 @@ awaitable<response> renew_claimed(service& with, request& what) {
   const auto asked = decode_cache_renewal(what.body);
   if (!asked) co_return problem(asked.error());
   const auto kept = co_await engine::commit_step<engine::cache_claimed>(
-      with.store, engine::renew_claim{.at = key_in_path(with, what),
-                                      .lease = asked->lease,
-                                      .length = asked->length});
+      with.store,
+      engine::renew_claim{
+          .at = key_in_path(with, what), .lease = asked->lease, .length = asked->length});
   if (!kept) co_return problem(kept.error());
   std::string body;
   append_cache_claimed(body, *kept);

@@ -158,6 +158,29 @@ TEST(CacheRoutes, LetOneFillAndTheOthersWait) {
   EXPECT_NE(waited.body.find(R"("value":{"n": 1.50})"), std::string::npos) << waited.body;
 }
 
+TEST(CacheRoutes, LetALoaderKeepItsClaimOrGiveItBack) {
+  test_server server;
+  const std::string body =
+      fmt::format(R"({{"lease":"{}"}})", server.ask("POST /v1/cache/k:claim").text("lease"));
+  server.clock.advance(20s);
+  const reply kept = server.ask("POST /v1/cache/k:renew", body);
+  EXPECT_EQ(kept.status, 200U) << kept.body;
+  EXPECT_EQ(kept.text("state"), "fill");
+  server.clock.advance(20s);
+  EXPECT_EQ(server.ask("POST /v1/cache/k:claim").text("state"), "wait");
+  reply waited;
+  std::thread other([&] { waited = server.ask("POST /v1/cache/k:claim", R"({"wait":20})"); });
+  while (!server.store->hints().heard(engine::topic::kind::cache)) std::this_thread::yield();
+  EXPECT_EQ(server.ask("POST /v1/cache/k:release", body).status, 204U);
+  other.join();
+  EXPECT_EQ(waited.text("state"), "fill") << waited.body;
+  EXPECT_EQ(server.ask("POST /v1/cache/k:release", body).text("code"), "stale_lease");
+  EXPECT_EQ(server.ask("POST /v1/cache/k:renew", body).status, 409U);
+  EXPECT_EQ(server.ask("POST /v1/cache/k:renew", R"({"lease":"1","length":0})").text("field"),
+            "length");
+  EXPECT_EQ(server.ask("POST /v1/cache/k:release", R"({"lease":"1","length":5})").status, 422U);
+}
+
 TEST(CacheRoutes, KeepNothingThatWasInvalidatedMeanwhile) {
   const test_server server;
   const std::string lease = server.ask("POST /v1/cache/k:claim").text("lease");
@@ -225,6 +248,8 @@ TEST(CacheRoutes, NameWhatIsWrong) {
   EXPECT_EQ(field("/v1/cache/k?ttl=0"), "ttl");
   EXPECT_EQ(field("/v1/cache/k?ttl=soon"), "ttl");
   EXPECT_EQ(field("/v1/cache/k?ttl=367d"), "ttl");
+  const std::string detail = put(server, "/v1/cache/k?ttl=soon", "v").text("detail");
+  EXPECT_NE(detail.find("at most a year"), std::string::npos) << detail;
   EXPECT_EQ(field("/v1/cache/k?stale_for=-1"), "stale_for");
   EXPECT_EQ(field("/v1/cache/k?tag="), "tag");
   EXPECT_EQ(field("/v1/cache/k?tag=a&tag=a"), "tag");

@@ -1,5 +1,6 @@
 #include "model_cache.hpp"
 
+#include <millrace/engine/cache_refusals.hpp>
 #include <millrace/engine/checks.hpp>
 
 #include <algorithm>
@@ -11,21 +12,6 @@ namespace millrace::model {
 using engine::cache_entry;
 using engine::cache_expectation;
 using engine::cache_key;
-
-namespace {
-
-error stale_lease() {
-  return {errc::conflict, "stale_lease",
-          "This lease has ended, or what it was to fill was invalidated meanwhile.", "lease",
-          std::nullopt};
-}
-
-error version_mismatch() {
-  return {errc::precondition_failed, "version_mismatch",
-          "What is under the key is not what was expected.", "", std::nullopt};
-}
-
-}  // namespace
 
 // ---- what is there
 
@@ -113,15 +99,13 @@ cache_model::refused cache_model::check_lease(const cache_key& at, std::uint64_t
                                               timestamp now) const {
   const claim* held = find_claim(at, now);
   if (held != nullptr && held->lease == lease) return std::nullopt;
-  return stale_lease();
+  return engine::stale_lease();
 }
 
 cache_model::refused cache_model::check(const engine::put_cache& step, std::size_t&,
                                         timestamp now) const {
   if (engine::cache_entry_bytes(step) > bytes_max_) {
-    return error{errc::too_large, "over_cache_quota",
-                 "The value makes an entry larger than all that the project may keep.", "value",
-                 std::nullopt};
+    return engine::over_cache_quota();
   }
   const record* there = find(step.at);
   const bool as_expected = step.expects == cache_expectation::any ||
@@ -129,11 +113,11 @@ cache_model::refused cache_model::check(const engine::put_cache& step, std::size
                            (step.expects == cache_expectation::present && there != nullptr) ||
                            (step.expects == cache_expectation::version && there != nullptr &&
                             there->what.version == step.version);
-  if (!as_expected) return version_mismatch();
+  if (!as_expected) return engine::version_mismatch();
   if (step.lease == 0) return std::nullopt;
   if (refused why = check_lease(step.at, step.lease, now)) return why;
   if (is_valid(*find(step.at.project), step.lease, step.tags)) return std::nullopt;
-  return stale_lease();
+  return engine::stale_lease();
 }
 
 cache_model::refused cache_model::check(const engine::claim_cache& step, std::size_t& claims_added,
@@ -142,8 +126,7 @@ cache_model::refused cache_model::check(const engine::claim_cache& step, std::si
   const project* in = find(step.at.project);
   const std::size_t held = in == nullptr ? 0 : in->claims.size();
   if (held + ++claims_added <= engine::cache_claims_max) return std::nullopt;
-  return error{errc::exhausted, "too_many_claims", "As many keys are being filled as may be.", "",
-               std::chrono::seconds{1}};
+  return engine::too_many_claims();
 }
 
 cache_model::refused cache_model::check(const engine::renew_claim& step, std::size_t&,
@@ -161,7 +144,7 @@ cache_model::refused cache_model::check(const engine::delete_cache& step, std::s
   if (step.version == 0) return std::nullopt;
   const record* there = find(step.at);
   if (there != nullptr && there->what.version == step.version) return std::nullopt;
-  return version_mismatch();
+  return engine::version_mismatch();
 }
 
 // ---- applies
