@@ -291,8 +291,8 @@ TEST_F(LoadSettings, PutsTheCachesOwnLifeBeforeThatOfRedis) {
 }
 
 TEST_F(LoadSettings, SaysWhatHoldsForSessions) {
-  const auto loaded = load(
-      "[sessions]\nidle = '2h'\nabsolute = '7d'\nmax_per_user = 5\nwhen_full = 'refuse'\n");
+  const auto loaded =
+      load("[sessions]\nidle = '2h'\nabsolute = '7d'\nmax_per_user = 5\nwhen_full = 'refuse'\n");
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->sessions.idle, std::chrono::hours{2});
   EXPECT_EQ(loaded->sessions.absolute, std::chrono::hours{7 * 24});

@@ -32,10 +32,13 @@ constexpr std::array refusal_words{
     refusal_word{"too_many_user_sessions", errc::exhausted,
                  "The user has as many sessions as they may: end one of them first.", ""},
     refusal_word{"version_changed", errc::precondition_failed,
-                 "The session has changed meanwhile: read it again.", "version"},
-    refusal_word{"too_many_fields", errc::too_large, "A session has at most 256 fields.", "data"},
-    refusal_word{"session_too_large", errc::too_large,
-                 "The names and values of a session have at most 262144 bytes.", "data"},
+                 "The session has changed meanwhile: read it again.", ""},
+    refusal_word{"too_many_fields", errc::too_large,
+                 "data has more than 256 fields, which is all that a session holds.", "data"},
+    refusal_word{
+        "session_too_large", errc::too_large,
+        "data has more than 262144 bytes of names and values, which is all that a session holds.",
+        "data"},
 };
 static_assert(session_fields_max == 256 && session_bytes_max == 262'144);
 

@@ -56,7 +56,8 @@ std::optional<engine::outcome> read_session_outcome(const json::object& from, js
     return out;
   }
   json_reader values(fields->get_object());
-  for (const auto& each : fields->get_object()) values.take(each.key(), is.fields[std::string(each.key())]);
+  for (const auto& each : fields->get_object())
+    values.take(each.key(), is.fields[std::string(each.key())]);
   if (values.failed()) in.fail();
   return out;
 }

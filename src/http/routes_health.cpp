@@ -190,6 +190,9 @@ awaitable<response> show_metrics(service& with, request& what) {
   const auto cached =
       co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
   if (!cached) co_return problem(cached.error());
+  const auto sessions =
+      co_await engine::ask(with.store, engine::list_sessions{.project = with.project, .limit = 1});
+  if (!sessions) co_return problem(sessions.error());
   response answer{.content_type = metrics_type};
   fmt::format_to(std::back_inserter(answer.body),
                  "# HELP millrace_build_info What runs here.\n# TYPE millrace_build_info gauge\n"
@@ -199,6 +202,10 @@ awaitable<response> show_metrics(service& with, request& what) {
                  with.options.version, with.store.traits().engine, uptime_seconds(with));
   append_queue_metrics(answer.body, *queues, *now);
   append_cache_metrics(answer.body, *cached, with.cache.numbers());
+  fmt::format_to(std::back_inserter(answer.body),
+                 "# HELP millrace_sessions Sessions that have not ended.\n"
+                 "# TYPE millrace_sessions gauge\nmillrace_sessions {}\n",
+                 sessions->count);
   with.numbers.append_to(answer.body);
   append_limit_metrics(answer.body, with.limits.numbers());
   co_return answer;

@@ -119,6 +119,7 @@ TEST(SessionRoutes, ListAndEndThoseOfAUser) {
   const reply rest = server.ask("GET /v1/users/a%2Fb/sessions?cursor=" + listed.text("cursor"));
   EXPECT_EQ(rest.json().at("sessions").as_array().size(), 1U);
   EXPECT_EQ(server.ask("GET /v1/sessions").text("count"), "4");
+  EXPECT_NE(server.ask("GET /metrics").body.find("\nmillrace_sessions 4\n"), std::string::npos);
   EXPECT_EQ(server.ask("GET /v1/sessions?user=").text("count"), "1");
 
   const std::string of_user = "DELETE /v1/users/a%2Fb/sessions";
