@@ -10,8 +10,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -158,6 +160,60 @@ TEST_F(Shares, AreRefusedWhereTheyWouldNotHold) {
     ASSERT_FALSE(sound);
     EXPECT_EQ(sound.error().field, "policies.hot.limits[0].lease");
   }
+}
+
+TEST_F(Shares, AreUsedWithoutARoundTripByAPreparedRequest) {
+  limit_settings settings = one_rule(leased(10'000));
+  limiter limits{store_, settings, clock_};
+  auto ready = limits.prepare(hot);
+  ASSERT_TRUE(ready);
+  EXPECT_FALSE(ready->try_take()) << "there is no share so far";
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(allows(limits));
+  const std::size_t asked = store_.submits();
+  std::uint64_t tried = 0;
+  while (ready->try_take()) ++tried;
+  EXPECT_GT(tried, 50U);
+  EXPECT_EQ(store_.submits(), asked);
+  EXPECT_GE(counted(limits), 300 + tried);
+  EXPECT_EQ(limits.numbers().at("hot").allowed, 300 + tried);
+  ASSERT_TRUE(allows(limits));
+  ASSERT_TRUE(limits.change_settings(settings));
+  EXPECT_FALSE(ready->try_take()) << "the policies may be others now";
+  EXPECT_EQ(limits.prepare({.policy = "none"}).error().code, "unknown_policy");
+}
+
+TEST_F(Shares, OfAPreparedRequestAreTakenAllOrNone) {
+  limit_settings settings = one_rule(leased(10'000));
+  limit_rule small = leased(1'000);
+  small.scope = "project";
+  settings.policies.at("hot").rules.push_back(small);
+  limiter limits{store_, settings, clock_};
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(allows(limits));
+  auto ready = limits.prepare(hot);
+  std::uint64_t tried = 0;
+  for (int i = 0; i < 1'000; ++i) tried += ready->try_take() ? 1 : 0;
+  EXPECT_LT(tried, 100U);
+  clock_.advance(250ms);
+  run_coro(limits.settle_accounts());
+  EXPECT_EQ(counted(limits), 300 + tried);
+}
+
+TEST_F(Shares, AreNeverUsedTwiceByManyThreads) {
+  limiter limits{store_, one_rule(leased(1'000'000)), clock_};
+  auto ready = limits.prepare(hot);
+  std::atomic<std::uint64_t> used{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 2'000; ++i) used += ready->try_take() || allows(limits) ? 1 : 0;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(used, 8'000U);
+  EXPECT_GE(counted(limits), 8'000U);
+  clock_.advance(250ms);
+  run_coro(limits.settle_accounts());
+  EXPECT_EQ(counted(limits), 8'000U);
 }
 
 // Random traffic of several processes, each use written down with its time outside: no window of

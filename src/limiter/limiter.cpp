@@ -147,12 +147,15 @@ result<void> limiter::change_settings(limit_settings to) {
   const std::lock_guard held(mutex_);
   settings_ = std::move(fresh);
   binds_routes_.store(!settings_->bindings.empty(), std::memory_order_relaxed);
+  changes_.fetch_add(1, std::memory_order_release);
   return {};
 }
 
 std::map<std::string, limit_numbers> limiter::numbers() const {
   const std::lock_guard held(mutex_);
-  return numbers_;
+  std::map<std::string, limit_numbers> all = numbers_;
+  for (const auto& [policy, count] : tried_) all[policy].allowed += count->load();
+  return all;
 }
 
 void limiter::count(const std::string& policy, const limit_answer& answer) {

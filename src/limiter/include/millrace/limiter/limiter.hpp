@@ -96,6 +96,28 @@ class outage_ledger;
 /// The machine's clock that is never set; its moments mean nothing to others.
 [[nodiscard]] const clock_source& steady_clock_source() noexcept;
 
+/// A request that is made again and again, whose limits this process may hold shares of.
+///
+/// Threading: from any thread, also several at once.
+/// Lifetime:  the limiter outlives it.
+class prepared_limits final {
+public:
+  prepared_limits(prepared_limits&&) noexcept;
+  prepared_limits& operator=(prepared_limits&&) noexcept;
+  ~prepared_limits();
+
+  /// True: allowed, and charged to shares that are there; without a lock or a round trip. False:
+  /// nothing is decided, and `limiter::take` has to be asked, which also takes new shares. Always
+  /// false where the policy has a limit without `lease`, and once the policies have changed.
+  [[nodiscard]] bool try_take() noexcept;
+
+private:
+  friend class limiter;
+  struct state;
+  explicit prepared_limits(std::unique_ptr<state> of) noexcept;
+  std::unique_ptr<state> state_;
+};
+
 /// Limits and budgets.
 ///
 /// Guarantees: several limits are charged together or not at all, by the store's clock, in one
@@ -121,6 +143,11 @@ public:
   ///         the store cannot serve and a limit is then closed.
   /// Cancellation: none: it always ends soon.
   [[nodiscard]] awaitable<result<limit_answer>> take(limit_request what, engine::take_mode mode);
+
+  /// Readies a request of a policy for `prepared_limits::try_take`.
+  ///
+  /// Errors: those of `take` that hang on no store.
+  [[nodiscard]] result<prepared_limits> prepare(const limit_request& what);
 
   /// Gives back what was taken, at `taken_at` where that is known.
   [[nodiscard]] awaitable<result<limit_answer>> refund(limit_request what,
@@ -172,12 +199,16 @@ private:
 
   engine::store& store_;
   mutable std::mutex mutex_;
-  /// Guarded by `mutex_`, as are the next two.
+  /// Guarded by `mutex_`, as are the next three.
   std::shared_ptr<const limit_settings> settings_;
   engine::limit_table local_{
       engine::limit_table::bounds{.records = local_counts_max, .charges = local_charges_max}};
   std::map<std::string, limit_numbers> numbers_;
+  /// What was allowed by `try_take`, by policy. Guarded as well; the counts are not.
+  std::map<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> tried_;
   std::atomic<bool> binds_routes_;
+  /// How often the policies have changed.
+  std::atomic<std::uint64_t> changes_{0};
   std::unique_ptr<limit_shares> shares_;
   std::unique_ptr<outage_ledger> ledger_;
   /// How far the store's clock is ahead of this machine's, as far as is known.
