@@ -5,8 +5,9 @@
 //   [--json]
 //
 // In one process's memory (`limit_table`, one thread), and on Redis where one is named: one limit
-// a check, three that are charged all or none, and one of which the process holds shares. `--jobs` counts checks. Every check is counted:
-// what was allowed has to be what the limits say, or the run ends with an error.
+// a check, three that are charged all or none, and one of which the process holds shares. `--jobs`
+// counts checks. Every check is counted: what was allowed has to be what the limits say, or the run
+// ends with an error.
 #include "queue_load.hpp"
 
 #include <millrace/engine/async.hpp>
@@ -108,8 +109,7 @@ double leased(engine::store& store, const settings& with, std::size_t threads) {
   limits.policies.emplace(
       "hot",
       limit_policy{
-          .rules = {
-              {.scope = "global", .limit = 100'000'000'000, .window = 60s, .lease = 0.01}}});
+          .rules = {{.scope = "global", .limit = 100'000'000'000, .window = 60s, .lease = 0.01}}});
   limiter of{store, limits};
   const limit_request asked{.policy = "hot"};
   auto ready = of.prepare(asked);

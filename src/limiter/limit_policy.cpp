@@ -156,7 +156,8 @@ result<calendar_span> calendar_span_at(limit_period what, std::string_view time_
 }
 
 duration lease_life(const limit_rule& rule) noexcept {
-  const auto life = static_cast<std::int64_t>(static_cast<double>(rule.window.count()) * rule.lease);
+  const auto life =
+      static_cast<std::int64_t>(static_cast<double>(rule.window.count()) * rule.lease);
   return std::min<duration>(duration{life}, lease_life_max);
 }
 

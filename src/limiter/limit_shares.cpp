@@ -38,10 +38,9 @@ void limit_share::put_aside() noexcept {
 std::shared_ptr<limit_share> limit_shares::find(const std::string& project,
                                                 const engine::limit_check& check, duration life) {
   // A hundredth, say, of the window is a hundredth of the limit, where it is used evenly.
-  const auto most = static_cast<std::uint64_t>(static_cast<double>(engine::size_of(check)) *
-                                               static_cast<double>(life.count()) /
-                                               static_cast<double>(std::max<std::int64_t>(
-                                                   check.window.count(), life.count())));
+  const auto most = static_cast<std::uint64_t>(
+      static_cast<double>(engine::size_of(check)) * static_cast<double>(life.count()) /
+      static_cast<double>(std::max<std::int64_t>(check.window.count(), life.count())));
   if (most == 0) return nullptr;
   const std::lock_guard held(mutex_);
   std::string key = key_of(project, check);
@@ -82,8 +81,8 @@ std::uint64_t limit_shares::wanted(limit_share& of, std::uint64_t cost) {
     of.look = at;
   }
   const std::uint64_t size = engine::size_of(of.check);
-  const std::uint64_t extra = std::min({of.most, lately > cost ? lately - cost : 0,
-                                        size > cost ? size - cost : 0});
+  const std::uint64_t extra =
+      std::min({of.most, lately > cost ? lately - cost : 0, size > cost ? size - cost : 0});
   // Near the end of a limit each call asks, so that what is left is nobody's reserve.
   const bool scarce = of.known.limit > 0 && of.known.remaining < 4 * (extra + cost);
   const bool is_fresh = at - of.known_since < of.life.count();

@@ -71,8 +71,8 @@ public:
   /// lately, less where little remains, nothing of what nobody asks for twice.
   [[nodiscard]] std::uint64_t wanted(limit_share& of, std::uint64_t cost);
 
-  /// Puts what the store has charged ahead, at `told_at` of its clock; `asked_at` is `now` before it
-  /// was asked.
+  /// Puts what the store has charged ahead, at `told_at` of its clock; `asked_at` is `now` before
+  /// it was asked.
   void put(limit_share& into, std::uint64_t extra, std::int64_t asked_at,
            const engine::limit_state& told, timestamp told_at);
   /// Back to the share it was taken from, where that is still the same one.

@@ -103,8 +103,8 @@ TEST_F(Shares, EndWithAFixedWindow) {
 }
 
 TEST_F(Shares, GiveTheWholeLimitToOneProcess) {
-  for (const auto how : {limit_algorithm::sliding, limit_algorithm::fixed,
-                         limit_algorithm::token_bucket}) {
+  for (const auto how :
+       {limit_algorithm::sliding, limit_algorithm::fixed, limit_algorithm::token_bucket}) {
     model::model_store fresh{{.clock = &clock_}};
     limiter limits{fresh, one_rule(leased(700, how)), clock_};
     int allowed = 0;

@@ -305,7 +305,8 @@ awaitable<void> limiter::settle_accounts() {
   for (limit_shares::unused& each : shares_->take_unused(accounts_at_once)) {
     std::vector<wanted_limit> one{{.check = std::move(each.check)}};
     // What cannot be given back counts until its window has passed.
-    const auto done = co_await commit(each.project, one, engine::refund_limits{.taken_at = each.taken_at});
+    const auto done =
+        co_await commit(each.project, one, engine::refund_limits{.taken_at = each.taken_at});
     if (!done) co_return;
   }
   std::vector<outage_ledger::entry> owed = ledger_->take(accounts_at_once);

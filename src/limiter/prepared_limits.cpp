@@ -59,9 +59,8 @@ result<prepared_limits> limiter::prepare(const limit_request& what) {
   }
   if (resolved->listed) return prepared_limits{std::move(made)};
   for (const wanted_limit& each : resolved->limits) {
-    auto share = each.lease == duration{0}
-                     ? nullptr
-                     : shares_->find(what.project, each.check, each.lease);
+    auto share =
+        each.lease == duration{0} ? nullptr : shares_->find(what.project, each.check, each.lease);
     if (!share) {
       made->limits.clear();
       break;

@@ -66,8 +66,8 @@ struct limit_policy {
 
 /// A policy that stands before the server's own routes.
 struct limit_binding {
-  /// `POST /v1/queues/{queue}/jobs`, `* /v1/cache/*`: a method or `*`, and a path, of which a `*` or a
-  /// name in braces stands for one segment, and a `*` at the end for any rest.
+  /// `POST /v1/queues/{queue}/jobs`, `* /v1/cache/*`: a method or `*`, and a path, of which a `*`
+  /// or a name in braces stands for one segment, and a `*` at the end for any rest.
   std::string requests;
   std::string policy;
 
@@ -118,7 +118,8 @@ inline constexpr std::size_t limit_list_max = 1000;
 /// rules, no two of which mean the same count. Of a policy that is bound to routes each rule has to
 /// be one of what a server knows of a request: `ip`, `endpoint`, `project`, `server`, `global`.
 ///
-/// Errors: invalid_argument; the field is `policies.chat.limits[0].window`, `policies.chat.allow[2]`,
+/// Errors: invalid_argument; the field is `policies.chat.limits[0].window`,
+/// `policies.chat.allow[2]`,
 ///         `routes.POST /v1/jobs` and so on.
 [[nodiscard]] result<void> check_limit_settings(const limit_settings& settings);
 
