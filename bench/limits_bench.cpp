@@ -5,13 +5,15 @@
 //   [--json]
 //
 // In one process's memory (`limit_table`, one thread), and on Redis where one is named: one limit
-// a check, and three that are charged all or none. `--jobs` counts checks. Every check is counted:
-// what was allowed has to be what the limits say, or the run ends with an error.
+// a check, three that are charged all or none, and one of which the process holds shares. `--jobs`
+// counts checks. Every check is counted: what was allowed has to be what the limits say, or the run
+// ends with an error.
 #include "queue_load.hpp"
 
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/limit_table.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
+#include <millrace/limiter/limiter.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -20,6 +22,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -100,6 +103,44 @@ std::unique_ptr<engine_redis::redis_store> open_redis(const settings& with) {
   return std::move(*opened);
 }
 
+// A limit that no thread reaches, of which this process holds shares: most checks need nobody.
+double leased(engine::store& store, const settings& with, std::size_t threads) {
+  limit_settings limits;
+  limits.policies.emplace(
+      "hot",
+      limit_policy{
+          .rules = {{.scope = "global", .limit = 100'000'000'000, .window = 60s, .lease = 0.01}}});
+  limiter of{store, limits};
+  const limit_request asked{.policy = "hot"};
+  auto ready = of.prepare(asked);
+  if (!ready) stop(ready.error().detail);
+  const std::size_t each = with.jobs * 50;
+  std::vector<std::thread> running;
+  const auto begin = steady::now();
+  for (std::size_t t = 0; t < threads; ++t) {
+    running.emplace_back([&] {
+      asio::io_context loop(1);
+      for (std::size_t i = 0; i < each; ++i) {
+        if (ready->try_take()) continue;
+        asio::co_spawn(
+            loop,
+            [&]() -> awaitable<void> {
+              const auto answer = co_await of.take(asked, engine::take_mode::all);
+              if (!answer || !answer->allowed) stop("a check was not allowed");
+            },
+            asio::detached);
+        loop.restart();
+        loop.run();
+      }
+    });
+  }
+  for (std::thread& one : running) one.join();
+  const double took = seconds_since(begin);
+  const std::uint64_t allowed = of.numbers().at("hot").allowed;
+  if (allowed != each * threads) stop(fmt::format("{} of {} checks", allowed, each * threads));
+  return static_cast<double>(allowed) / took;
+}
+
 int run(int argc, char** argv) {
   const settings with = parse(argc, argv);
   report out(with.json);
@@ -114,6 +155,10 @@ int run(int argc, char** argv) {
       out.add({"millrace", fmt::format("Redis, {} limit(s)", limits),
                on_store(*store, with, limits), "checks/s",
                fmt::format("{} callers, all or none", with.callers)});
+    }
+    for (const std::size_t threads : {1U, 2U}) {
+      out.add({"millrace", fmt::format("leased from Redis, {} thread(s)", threads),
+               leased(*store, with, threads), "checks/s", "one limit, shares of 1 %"});
     }
   }
   out.print();

@@ -79,6 +79,8 @@ constexpr std::array rule_keys{
                into.on_failure = *parse_when_down(*word);
                return result<void>();
              }},
+    rule_key{"lease", [](const config_value& from,
+                         limit_rule& into) { return put(into.lease, from.as_share(lease_max)); }},
 };
 
 std::unexpected<error> unknown(const file_entry& entry, std::string_view typed,
@@ -109,11 +111,16 @@ result<void> apply_rule_key(const file_entry& entry, limit_policy& into) {
 }  // namespace
 
 bool is_limit_key(const file_entry& entry) {
-  return entry.path.size() > key_at && entry.path[0] == "limits" && entry.path[1] == "policies";
+  if (entry.path.size() < key_at || entry.path[0] != "limits") return false;
+  return entry.path[1] == "routes" || (entry.path[1] == "policies" && entry.path.size() > key_at);
 }
 
 result<void> apply_limit_key(const file_entry& entry, limit_settings& into) {
   const std::string& name = entry.path[name_at];
+  if (entry.path[1] == "routes") {
+    return put(into.bindings.emplace_back(limit_binding{.requests = name, .policy = {}}).policy,
+               entry.value.as_text());
+  }
   if (auto sound = check_name(name, entry.where); !sound) return sound;
   limit_policy& policy = into.policies[name];
   const std::string& key = entry.path[key_at];
@@ -134,7 +141,7 @@ result<void> check_limits(const limit_settings& settings) {
   auto sound = check_limit_settings(settings);
   if (sound) return sound;
   error why = std::move(sound.error());
-  why.field = fmt::format("limits.policies.{}", why.field);
+  why.field = fmt::format("limits.{}", why.field);
   why.code = "invalid_configuration";
   return std::unexpected(std::move(why));
 }

@@ -11,7 +11,8 @@
 namespace millrace::cli {
 
 /// A key of `[limits.policies.NAME]`: `allow`, `deny`, or `limits[0].window`, which the file says
-/// as `limits = [{ window = "1m", … }, …]` or in `[[limits.policies.NAME.limits]]`.
+/// as `limits = [{ window = "1m", … }, …]` or in `[[limits.policies.NAME.limits]]`; or one of
+/// `[limits.routes]`, whose keys are requests (`"POST /v1/jobs"`) and whose values are policies.
 [[nodiscard]] bool is_limit_key(const file_entry& entry);
 
 /// Errors: invalid_argument, as all of the configuration; for an unknown key with the known ones.

@@ -55,7 +55,7 @@ deny = ["user=mallory", "ip=10.9.*"]
 limits = [
   { scope = "server", limit = 1000, window = "1m" },
   { scope = "user", fallback = "ip", limit = 100, window = "1m", when_down = "open" },
-  { scope = "bot", limit = 500, window = 60, algorithm = "token_bucket", burst = 5 },
+  { scope = "bot", limit = 500, window = 60, algorithm = "token_bucket", burst = 5, lease = 0.02 },
 ]
 
 [[limits.policies.tokens.limits]]
@@ -81,7 +81,8 @@ dry_run = true
                                        .algorithm = limit_algorithm::token_bucket,
                                        .limit = 500,
                                        .window = 60s,
-                                       .burst = 5}));
+                                       .burst = 5,
+                                       .lease = 0.02}));
   EXPECT_EQ(chat.allow, (std::vector<std::string>{"plan=enterprise"}));
   EXPECT_EQ(chat.deny.size(), 2U);
   EXPECT_EQ(loaded->limits.policies.at("tokens").rules[0],
@@ -91,6 +92,24 @@ dry_run = true
                         .period = limit_period::daily,
                         .time_zone = "Europe/Rome",
                         .dry_run = true}));
+}
+
+TEST_F(LimitConfiguration, BindsPoliciesToRoutesInTheirOrder) {
+  const auto loaded = load(R"([limits.routes]
+"POST /v1/queues/{queue}/jobs" = "default"
+"* /v1/*" = "clients"
+
+[limits.policies.clients]
+limits = [{ scope = "ip", limit = 5, window = "1s" }]
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << ": " << loaded.error().detail;
+  EXPECT_EQ(loaded->limits.bindings,
+            (std::vector<limit_binding>{{"POST /v1/queues/{queue}/jobs", "default"},
+                                        {"* /v1/*", "clients"}}));
+  EXPECT_TRUE(complaint("[limits.routes]\n\"GET /health\" = \"default\"")
+                  .contains("limits.routes.GET /health| health and metrics are never limited"));
+  EXPECT_TRUE(complaint("[limits.routes]\n\"POST /v1/jobs\" = \"none\"")
+                  .contains("there is no policy 'none'"));
 }
 
 TEST_F(LimitConfiguration, NamesTheKeyThatIsWrong) {

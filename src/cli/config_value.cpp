@@ -148,6 +148,16 @@ result<std::size_t> config_value::as_bytes(std::size_t min, std::size_t max) con
   return *bytes;
 }
 
+result<double> config_value::as_share(double max) const {
+  std::optional<double> share;
+  if (const auto* number = std::get_if<double>(&value_)) share = *number;
+  if (const auto* whole = std::get_if<std::int64_t>(&value_)) share = static_cast<double>(*whole);
+  if (!share || !(*share >= 0) || *share > max) {
+    return refuse(fmt::format("a share from 0 to {}", max));
+  }
+  return *share;
+}
+
 result<bool> config_value::as_flag() const {
   if (const auto* flag = std::get_if<bool>(&value_)) return *flag;
   const auto* text = std::get_if<std::string>(&value_);

@@ -33,6 +33,8 @@ public:
   [[nodiscard]] result<duration> as_span(duration min, duration max) const;
   /// `64MiB`, `2GiB`, `512KiB`, or a number of bytes.
   [[nodiscard]] result<std::size_t> as_bytes(std::size_t min, std::size_t max) const;
+  /// From 0 to `max`, which is at most 1.
+  [[nodiscard]] result<double> as_share(double max) const;
   /// true or false, also as a text.
   [[nodiscard]] result<bool> as_flag() const;
   [[nodiscard]] result<std::string> as_choice(std::vector<std::string_view> allowed) const;

@@ -1,16 +1,19 @@
 #include "connection.hpp"
 
 #include "problem.hpp"
+#include "route_limits.hpp"
 #include "server_core.hpp"
 
 #include <millrace/base/names.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <sys/socket.h>
 #include <utility>
@@ -291,6 +294,17 @@ response connection::answer_unreadable() {
   return problem(reader_.failure()->status, reader_.failure()->why);
 }
 
+std::string connection::peer_address() const {
+  if (kind_ == kind::local) return "local";
+  boost::system::error_code code;
+  const auto remote = socket_.remote_endpoint(code);
+  if (code) return "gone";
+  asio::ip::tcp::endpoint endpoint;
+  endpoint.resize(std::min(remote.size(), endpoint.capacity()));
+  std::memcpy(endpoint.data(), remote.data(), endpoint.size());
+  return endpoint.address().to_string();
+}
+
 awaitable<connection::next> connection::handle_request() {
   // Where the next request begins is known only after one that was read to its end.
   const bool whole = reader_.done();
@@ -310,8 +324,16 @@ awaitable<connection::next> connection::handle_request() {
 awaitable<response> connection::answer() {
   if (refusal_) co_return std::move(*refusal_);
   std::optional<response> answered;
+  const route& asked = core_->routes.table()[route_];
   try {
-    answered = co_await core_->routes.table()[route_].handle(core_->api, reader_.what());
+    std::string limit_headers;
+    if (core_->api.limits.binds_routes()) {
+      answered = co_await limit_route(core_->api, reader_.what(), asked.pattern, limit_headers);
+    }
+    if (!answered) {
+      answered = co_await asked.handle(core_->api, reader_.what());
+      answered->headers += limit_headers;
+    }
   } catch (const std::exception&) {
     // Out of memory, at worst: nothing of ours throws on purpose.
     answered = problem(error{.kind = errc::internal,

@@ -51,6 +51,7 @@ public:
 
   // What message.hpp offers to the routes.
   [[nodiscard]] awaitable<void> until_gone();
+  [[nodiscard]] std::string peer_address() const;
   [[nodiscard]] bool has_gone() noexcept;
   [[nodiscard]] awaitable<bool> send_chunk(std::string_view bytes);
   [[nodiscard]] bool is_stopping() const noexcept;

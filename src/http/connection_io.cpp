@@ -215,6 +215,7 @@ awaitable<bool> connection::send_chunk(std::string_view bytes) {
 }
 
 awaitable<void> until_gone(connection& from) { return from.until_gone(); }
+std::string peer_address(const connection& of) { return of.peer_address(); }
 bool has_gone(connection& from) noexcept { return from.has_gone(); }
 awaitable<bool> send_chunk(connection& to, std::string_view bytes) { return to.send_chunk(bytes); }
 bool is_stopping(const connection& of) noexcept { return of.is_stopping(); }

@@ -117,6 +117,9 @@ struct response {
 /// stops, and returns when it has ended.
 [[nodiscard]] awaitable<void> while_there(connection& with, awaitable<void> work);
 
+/// The client's address; `local` over the Unix socket.
+[[nodiscard]] std::string peer_address(const connection& of);
+
 /// Whether the client has closed its side, as far as the kernel knows now.
 [[nodiscard]] bool has_gone(connection& from) noexcept;
 

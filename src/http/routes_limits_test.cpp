@@ -328,5 +328,45 @@ TEST(MetricsRoute, CountsWhatPoliciesSaid) {
   }
 }
 
+server_options with_bound_routes() {
+  server_options options;
+  options.rate_limits.policies.emplace(
+      "clients", limit_policy{.rules = {{.scope = "ip", .limit = 2, .window = 60s}}});
+  options.rate_limits.bindings = {{"GET /v1/queues", "clients"}, {"* /*", "default"}};
+  return options;
+}
+
+TEST(BoundRoutes, AreLimitedByTheClientsAddress) {
+  const test_server server{with_bound_routes()};
+  const reply first = server.ask("GET /v1/queues");
+  EXPECT_EQ(first.status, 200U);
+  EXPECT_EQ(first.header("RateLimit-Policy"), R"("ip";q=2;w=60)");
+  EXPECT_EQ(first.header("RateLimit"), R"("ip";r=1;t=60)");
+  EXPECT_EQ(server.ask("GET /v1/queues").status, 200U);
+  const reply refused = server.ask("GET /v1/queues");
+  EXPECT_EQ(refused.status, 429U);
+  EXPECT_EQ(refused.header("Retry-After"), "60");
+  EXPECT_EQ(refused.json().at("code").as_string(), "limit_reached");
+  EXPECT_EQ(refused.json().at("binding").at("id").as_string(), "127.0.0.1");
+  EXPECT_EQ(server.ask("GET /v1/events/none").header("RateLimit-Policy"), R"("ip";q=100;w=60)")
+      << "another binding, another policy";
+}
+
+TEST(BoundRoutes, LeaveHealthAndMetricsAlone) {
+  server_options options = with_bound_routes();
+  options.rate_limits.bindings = {{"* /*", "clients"}};
+  const test_server server{options};
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(server.ask("GET /health").status, 200U);
+    EXPECT_EQ(server.ask("GET /metrics").status, 200U);
+  }
+  EXPECT_EQ(server.ask("GET /v1/queues").header("RateLimit"), R"("ip";r=1;t=60)");
+}
+
+TEST(BoundRoutes, AreNoneWhereNothingIsSaid) {
+  const test_server server;
+  EXPECT_EQ(server.ask("GET /v1/queues").header("RateLimit"), "");
+}
+
 }  // namespace
 }  // namespace millrace::http

@@ -53,6 +53,17 @@ awaitable<void> sweep(std::shared_ptr<server_core> core) {
   }
 }
 
+// What limits owe the store, or the other way round, is settled once a second.
+awaitable<void> settle_limits(std::shared_ptr<server_core> core) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  while (true) {
+    timer.expires_after(std::chrono::seconds{1});
+    const auto slept = co_await timer.async_wait(as_result);
+    if (std::get<0>(slept)) co_return;
+    co_await core->api.limits.settle_accounts();
+  }
+}
+
 void begin_connection(const std::shared_ptr<server_core>& core, asio::io_context& context,
                       stream_socket socket, connection::kind kind) {
   const std::size_t open = core->connections.size();
@@ -140,6 +151,7 @@ result<void> server::start() {
       state->tasks.spawn(accept_all(state->core, &state->context, &one, connection::kind::local));
     }
     state->tasks.spawn(sweep(state->core));
+    state->tasks.spawn(settle_limits(state->core));
   });
   return {};
 }

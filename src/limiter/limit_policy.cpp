@@ -1,5 +1,7 @@
 #include <millrace/limiter/limit_policy.hpp>
 
+#include "limit_bindings.hpp"
+
 #include <millrace/base/names.hpp>
 #include <millrace/base/time_zone.hpp>
 #include <millrace/engine/checks.hpp>
@@ -30,6 +32,7 @@ engine::limit_check example_of(const limit_rule& rule) {
                            .window = rule.window,
                            .burst = rule.burst,
                            .period = rule.period};
+  if (rule.algorithm == limit_algorithm::sliding) what.window += lease_life(rule);
   what.period_end = what.period_start + std::chrono::days{1};
   return what;
 }
@@ -38,6 +41,15 @@ result<void> check_rule(const limit_rule& rule, const std::string& prefix) {
   if (auto sound = engine::check_limit(example_of(rule), prefix); !sound) return sound;
   if (!rule.fallback.empty()) {
     if (auto sound = check_name(rule.fallback, prefix + "fallback"); !sound) return sound;
+  }
+  if (rule.lease < 0 || rule.lease > lease_max) {
+    return invalid(prefix + "lease",
+                   fmt::format("lease is a share of the limit, from 0 (none) to {}.", lease_max));
+  }
+  if (rule.lease > 0 && (rule.dry_run || rule.algorithm == limit_algorithm::calendar)) {
+    return invalid(prefix + "lease",
+                   "a calendar budget and a limit on trial (dry_run) are counted in the store "
+                   "alone: leave lease out.");
   }
   if (rule.algorithm != limit_algorithm::calendar) {
     if (rule.period == limit_period::none) return {};
@@ -143,6 +155,12 @@ result<calendar_span> calendar_span_at(limit_period what, std::string_view time_
   return calendar_span{timestamp{begin_of(first, *zone)}, timestamp{begin_of(next, *zone)}};
 }
 
+duration lease_life(const limit_rule& rule) noexcept {
+  const auto life =
+      static_cast<std::int64_t>(static_cast<double>(rule.window.count()) * rule.lease);
+  return std::min<duration>(duration{life}, lease_life_max);
+}
+
 const limit_settings& default_limit_settings() {
   static const limit_settings settings{
       .policies = {{"default",
@@ -167,11 +185,13 @@ result<void> check_limit_settings(const limit_settings& settings) {
                    fmt::format("there can be at most {} policies.", limit_policies_max));
   }
   for (const auto& [name, policy] : settings.policies) {
-    if (auto sound = check_name(name, name); !sound) return sound;
-    if (auto sound = check_rules(policy, name); !sound) return sound;
-    if (auto sound = check_list(policy.allow, name + ".allow"); !sound) return sound;
-    if (auto sound = check_list(policy.deny, name + ".deny"); !sound) return sound;
+    const std::string place = "policies." + name;
+    if (auto sound = check_name(name, place); !sound) return sound;
+    if (auto sound = check_rules(policy, place); !sound) return sound;
+    if (auto sound = check_list(policy.allow, place + ".allow"); !sound) return sound;
+    if (auto sound = check_list(policy.deny, place + ".deny"); !sound) return sound;
   }
+  if (auto sound = check_bindings(settings); !sound) return sound;
   return check_key(settings.server_id, "server_id");
 }
 

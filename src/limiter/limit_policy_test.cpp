@@ -49,32 +49,32 @@ TEST(LimitSettings, NameTheKeyThatIsWrong) {
     change(one);
     return wrong_field({.rules = {rule("ip"), one}});
   };
-  EXPECT_EQ(of([](auto& r) { r.scope = ""; }), "chat.limits[1].scope");
-  EXPECT_EQ(of([](auto& r) { r.limit = 0; }), "chat.limits[1].limit");
-  EXPECT_EQ(of([](auto& r) { r.window = 0s; }), "chat.limits[1].window");
-  EXPECT_EQ(of([](auto& r) { r.burst = 2; }), "chat.limits[1].burst");
-  EXPECT_EQ(of([](auto& r) { r.fallback = "a b"; }), "chat.limits[1].fallback");
-  EXPECT_EQ(of([](auto& r) { r.period = limit_period::daily; }), "chat.limits[1].period");
-  EXPECT_EQ(of([](auto& r) { r.scope = "ip"; }), "chat.limits[1]");
+  EXPECT_EQ(of([](auto& r) { r.scope = ""; }), "policies.chat.limits[1].scope");
+  EXPECT_EQ(of([](auto& r) { r.limit = 0; }), "policies.chat.limits[1].limit");
+  EXPECT_EQ(of([](auto& r) { r.window = 0s; }), "policies.chat.limits[1].window");
+  EXPECT_EQ(of([](auto& r) { r.burst = 2; }), "policies.chat.limits[1].burst");
+  EXPECT_EQ(of([](auto& r) { r.fallback = "a b"; }), "policies.chat.limits[1].fallback");
+  EXPECT_EQ(of([](auto& r) { r.period = limit_period::daily; }), "policies.chat.limits[1].period");
+  EXPECT_EQ(of([](auto& r) { r.scope = "ip"; }), "policies.chat.limits[1]");
   EXPECT_EQ(of([](auto& r) {
               r = budget();
               r.time_zone = "Europe/Rom";
             }),
-            "chat.limits[1].time_zone");
+            "policies.chat.limits[1].time_zone");
   EXPECT_EQ(of([](auto& r) {
               r = budget();
               r.window = 60s;
             }),
-            "chat.limits[1].window");
+            "policies.chat.limits[1].window");
   EXPECT_EQ(of([](auto& r) {
               r = budget();
               r.period = limit_period::none;
             }),
-            "chat.limits[1].period");
-  EXPECT_EQ(wrong_field({}), "chat.limits");
-  EXPECT_EQ(wrong_field({.rules = std::vector<limit_rule>(9, rule())}), "chat.limits");
-  EXPECT_EQ(wrong_field({.rules = {rule()}, .allow = {"plan"}}), "chat.allow[0]");
-  EXPECT_EQ(wrong_field({.rules = {rule()}, .deny = {"a=b", "x y=1"}}), "chat.deny[1]");
+            "policies.chat.limits[1].period");
+  EXPECT_EQ(wrong_field({}), "policies.chat.limits");
+  EXPECT_EQ(wrong_field({.rules = std::vector<limit_rule>(9, rule())}), "policies.chat.limits");
+  EXPECT_EQ(wrong_field({.rules = {rule()}, .allow = {"plan"}}), "policies.chat.allow[0]");
+  EXPECT_EQ(wrong_field({.rules = {rule()}, .deny = {"a=b", "x y=1"}}), "policies.chat.deny[1]");
   limit_settings named;
   named.policies.emplace("a b", limit_policy{.rules = {rule()}});
   EXPECT_FALSE(check_limit_settings(named));

@@ -1,5 +1,7 @@
 #include <millrace/limiter/limiter.hpp>
 
+#include "limit_shares.hpp"
+#include "outage_ledger.hpp"
 #include "resolve.hpp"
 
 #include <millrace/engine/async.hpp>
@@ -17,6 +19,8 @@ using engine::take_mode;
 
 /// A period may end between the look at the clock and the commit; not twice in a row.
 constexpr int period_tries = 3;
+/// Refunds and charges of one call of `settle_accounts`.
+constexpr std::size_t accounts_at_once = 256;
 
 const clock_source& machine_clock() {
   static const system_clock_source clock;
@@ -70,9 +74,10 @@ limit_answer answer_of(const std::vector<wanted_limit>& limits, const limits_che
     const engine::limit_check& check = limits[i].check;
     out.limits.push_back({.scope = check.scope,
                           .id = check.id,
-                          .window = check.window,
+                          .window = limits[i].window(),
                           .dry_run = check.dry_run,
                           .state = checked.limits[i]});
+    out.limits.back().state.window_start += check.window - limits[i].window();
   }
   out.binding = binding_of(out.limits, out.allowed);
   return out;
@@ -102,8 +107,26 @@ std::optional<std::size_t> binding_of(const std::vector<limited>& limits, bool a
   return binding;
 }
 
-limiter::limiter(engine::store& store, limit_settings settings)
-    : store_(store), settings_(std::make_shared<const limit_settings>(std::move(settings))) {}
+const clock_source& steady_clock_source() noexcept {
+  class steady_source final : public clock_source {
+    [[nodiscard]] timestamp now() const noexcept override {
+      const auto since = std::chrono::steady_clock::now().time_since_epoch();
+      return timestamp{std::chrono::duration_cast<duration>(since)};
+    }
+    [[nodiscard]] bool ticks() const noexcept override { return true; }
+  };
+  static const steady_source source;
+  return source;
+}
+
+limiter::limiter(engine::store& store, limit_settings settings, const clock_source& own_clock)
+    : store_(store),
+      settings_(std::make_shared<const limit_settings>(std::move(settings))),
+      binds_routes_(!settings_->bindings.empty()),
+      shares_(std::make_unique<limit_shares>(own_clock)),
+      ledger_(std::make_unique<outage_ledger>()) {}
+
+limiter::~limiter() = default;
 
 timestamp limiter::now() const {
   return machine_clock().now() + duration{ahead_us_.load(std::memory_order_relaxed)};
@@ -123,12 +146,16 @@ result<void> limiter::change_settings(limit_settings to) {
   auto fresh = std::make_shared<const limit_settings>(std::move(to));
   const std::lock_guard held(mutex_);
   settings_ = std::move(fresh);
+  binds_routes_.store(!settings_->bindings.empty(), std::memory_order_relaxed);
+  changes_.fetch_add(1, std::memory_order_release);
   return {};
 }
 
 std::map<std::string, limit_numbers> limiter::numbers() const {
   const std::lock_guard held(mutex_);
-  return numbers_;
+  std::map<std::string, limit_numbers> all = numbers_;
+  for (const auto& [policy, count] : tried_) all[policy].allowed += count->load();
+  return all;
 }
 
 void limiter::count(const std::string& policy, const limit_answer& answer) {
@@ -218,6 +245,12 @@ result<limit_answer> limiter::decide_alone(const std::string& project,
   }
   limit_answer answer = answer_of(limits, all);
   answer.verdict = limit_verdict::degraded;
+  if (answer.allowed && mode != take_mode::peek) {
+    const bool in_part = mode == take_mode::part;
+    for (const wanted_limit& each : limits) {
+      ledger_->note(project, each, in_part ? answer.granted : each.check.cost, at);
+    }
+  }
   return answer;
 }
 
@@ -225,6 +258,10 @@ result<limit_answer> limiter::decide_alone(const std::string& project,
 awaitable<result<limit_answer>> limiter::take_resolved(const limit_request& what,
                                                        std::vector<wanted_limit> limits,
                                                        take_mode mode) {
+  const auto is_leased = [](const wanted_limit& each) { return each.lease != duration{0}; };
+  if (mode == take_mode::all && std::ranges::any_of(limits, is_leased)) {
+    co_return co_await take_with_shares(what, std::move(limits));
+  }
   const auto done = co_await commit(what.project, limits, engine::take_limits{.mode = mode});
   if (!done && !is_failure_of_store(done.error())) co_return std::unexpected(done.error());
   result<limit_answer> answer =
@@ -236,6 +273,56 @@ awaitable<result<limit_answer>> limiter::take_resolved(const limit_request& what
   }
   if (mode != take_mode::peek) count(what.policy, *answer);
   co_return answer;
+}
+
+// borrows: awaited in place
+awaitable<result<limit_answer>> limiter::take_with_shares(const limit_request& what,
+                                                          std::vector<wanted_limit> limits) {
+  const std::int64_t asked_at = shares_->now();
+  share_use use(*shares_, what.project, limits);
+  std::vector<wanted_limit> asked = use.not_held();
+  result<limits_checked> done = limits_checked{.at = now()};
+  if (!asked.empty()) {
+    done = co_await commit(what.project, asked, engine::take_limits{});
+    if (done && !done->allowed && use.asks_ahead()) {
+      use.ask_for_the_cost_alone(asked);
+      done = co_await commit(what.project, asked, engine::take_limits{});
+    }
+  }
+  if (!done || !done->allowed) use.give_back();
+  if (!done && !is_failure_of_store(done.error())) co_return std::unexpected(done.error());
+  if (done && done->allowed) {
+    use.keep(*done, asked_at);
+    keep_warm(what.project, asked, std::nullopt);
+  }
+  result<limit_answer> answer = done ? answer_of(limits, use.whole(std::move(*done)))
+                                     : decide_alone(what.project, limits, take_mode::all);
+  if (answer) count(what.policy, *answer);
+  co_return answer;
+}
+
+awaitable<void> limiter::settle_accounts() {
+  for (limit_shares::unused& each : shares_->take_unused(accounts_at_once)) {
+    std::vector<wanted_limit> one{{.check = std::move(each.check)}};
+    // What cannot be given back counts until its window has passed.
+    const auto done =
+        co_await commit(each.project, one, engine::refund_limits{.taken_at = each.taken_at});
+    if (!done) co_return;
+  }
+  std::vector<outage_ledger::entry> owed = ledger_->take(accounts_at_once);
+  while (!owed.empty()) {
+    outage_ledger::entry& each = owed.back();
+    const duration window = each.limit.check.window;
+    if (window == duration{0} || each.at + window > now()) {
+      std::vector<wanted_limit> one{each.limit};
+      one.front().check.cost = std::min(each.cost, engine::size_of(each.limit.check));
+      const auto done =
+          co_await commit(each.project, one, engine::take_limits{.mode = take_mode::part});
+      if (!done && is_failure_of_store(done.error())) break;
+    }
+    owed.pop_back();
+  }
+  ledger_->put_back(std::move(owed));
 }
 
 awaitable<result<limit_answer>> limiter::take(limit_request what, take_mode mode) {
@@ -288,6 +375,7 @@ awaitable<result<limit_answer>> limiter::reset(limit_request what) {
     const std::lock_guard held(mutex_);
     local_.reset({.project = what.project, .checks = checks_of(resolved->limits)}, now());
   }
+  for (const wanted_limit& each : resolved->limits) shares_->drop(what.project, each.check);
   co_return answer_of(resolved->limits, *done);
 }
 

@@ -50,7 +50,11 @@ result<wanted_limit> wanted_by(const limit_rule& rule, const limit_request& what
                              .period = rule.period,
                              .dry_run = rule.dry_run},
                    .time_zone = rule.time_zone,
-                   .on_failure = rule.on_failure};
+                   .on_failure = rule.on_failure,
+                   .lease = lease_life(rule)};
+  // Whatever is used within a window was charged within one that is longer by this: where that one
+  // holds the limit, so does the window.
+  if (rule.algorithm == engine::limit_algorithm::sliding) out.check.window += out.lease;
   if (!out.check.id.empty()) return out;
   if (!rule.fallback.empty()) {
     out.check.scope = rule.fallback;

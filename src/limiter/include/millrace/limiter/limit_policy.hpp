@@ -44,6 +44,11 @@ struct limit_rule {
   /// Counts and tells, but refuses nothing.
   bool dry_run{false};
   when_down on_failure{when_down::local};
+  /// The share of the limit that a process may charge ahead when it is asked often, and decide on
+  /// without a round trip: 0.01 is a hundredth of the limit, for at most a hundredth of the window
+  /// (and `lease_life_max`). Zero: none. What a sliding window admits is never more than its limit
+  /// and at most this share less; a token bucket admits at most this share more in a window.
+  double lease{0};
 
   friend bool operator==(const limit_rule&, const limit_rule&) = default;
 };
@@ -59,13 +64,28 @@ struct limit_policy {
   friend bool operator==(const limit_policy&, const limit_policy&) = default;
 };
 
+/// A policy that stands before the server's own routes.
+struct limit_binding {
+  /// `POST /v1/queues/{queue}/jobs`, `* /v1/cache/*`: a method or `*`, and a path, of which a `*`
+  /// or a name in braces stands for one segment, and a `*` at the end for any rest.
+  std::string requests;
+  std::string policy;
+
+  friend bool operator==(const limit_binding&, const limit_binding&) = default;
+};
+
 struct limit_settings {
   std::map<std::string, limit_policy, std::less<>> policies;
+  /// The first that fits a request counts.
+  std::vector<limit_binding> bindings;
   /// The id of scope `server`.
   std::string server_id{"local"};
   /// Also answer in `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
   bool legacy_headers{false};
 };
+
+/// How long a process may use what it has charged ahead of such a limit; zero: it does not.
+[[nodiscard]] duration lease_life(const limit_rule& rule) noexcept;
 
 /// Policies of one store.
 inline constexpr std::size_t limit_policies_max = 1000;
@@ -73,6 +93,11 @@ inline constexpr std::size_t limit_policies_max = 1000;
 /// beyond them such a limit lets nothing new through while the store is away.
 inline constexpr std::size_t local_counts_max = 100'000;
 inline constexpr std::size_t local_charges_max = 1'000'000;
+/// The largest share, and how long it may be used at most.
+inline constexpr double lease_max = 0.1;
+inline constexpr std::chrono::seconds lease_life_max{5};
+/// Bindings of policies to routes.
+inline constexpr std::size_t limit_bindings_max = 100;
 /// Entries of an allow- or deny-list.
 inline constexpr std::size_t limit_list_max = 1000;
 
@@ -84,10 +109,18 @@ inline constexpr std::size_t limit_list_max = 1000;
 [[nodiscard]] const limit_policy* find_policy(const limit_settings& settings,
                                               std::string_view name);
 
+/// The policy that is bound to requests of this method and path (without its query); null: none.
+/// `/health`, what is below it, and `/metrics` are never limited.
+[[nodiscard]] const limit_binding* find_binding(const limit_settings& settings,
+                                                std::string_view method, std::string_view path);
+
 /// Whether each policy makes sense: scopes, numbers, zones, lists; at most `limit_checks_max`
-/// rules, no two of which mean the same count.
+/// rules, no two of which mean the same count. Of a policy that is bound to routes each rule has to
+/// be one of what a server knows of a request: `ip`, `endpoint`, `project`, `server`, `global`.
 ///
-/// Errors: invalid_argument; the field is `chat.limits[0].window`, `chat.allow[2]` and so on.
+/// Errors: invalid_argument; the field is `policies.chat.limits[0].window`,
+/// `policies.chat.allow[2]`,
+///         `routes.POST /v1/jobs` and so on.
 [[nodiscard]] result<void> check_limit_settings(const limit_settings& settings);
 
 /// A period of the calendar.

@@ -24,6 +24,15 @@ struct wanted_limit {
   engine::limit_check check;
   std::string time_zone{"UTC"};
   when_down on_failure{when_down::local};
+  /// How long this process may use what it has charged ahead; zero: it charges nothing ahead. The
+  /// window of a sliding limit is longer by this.
+  duration lease{0};
+
+  /// The window as people set it.
+  [[nodiscard]] duration window() const noexcept {
+    const bool longer = check.algorithm == engine::limit_algorithm::sliding;
+    return check.window - (longer ? lease : duration{0});
+  }
 };
 
 /// What is asked of the limiter: limits that the caller names, or those of a policy.
@@ -81,16 +90,49 @@ struct limit_numbers {
   std::uint64_t degraded{0};
 };
 
+class limit_shares;
+class outage_ledger;
+
+/// The machine's clock that is never set; its moments mean nothing to others.
+[[nodiscard]] const clock_source& steady_clock_source() noexcept;
+
+/// A request that is made again and again, whose limits this process may hold shares of.
+///
+/// Threading: from any thread, also several at once.
+/// Lifetime:  the limiter outlives it.
+class prepared_limits final {
+public:
+  prepared_limits(prepared_limits&&) noexcept;
+  prepared_limits& operator=(prepared_limits&&) noexcept;
+  ~prepared_limits();
+
+  /// True: allowed, and charged to shares that are there; without a lock or a round trip. False:
+  /// nothing is decided, and `limiter::take` has to be asked, which also takes new shares. Always
+  /// false where the policy has a limit without `lease`, and once the policies have changed.
+  [[nodiscard]] bool try_take() noexcept;
+
+private:
+  friend class limiter;
+  struct state;
+  explicit prepared_limits(std::unique_ptr<state> of) noexcept;
+  std::unique_ptr<state> state_;
+};
+
 /// Limits and budgets.
 ///
 /// Guarantees: several limits are charged together or not at all, by the store's clock, in one
-///             round trip. While the store cannot serve, each limit decides as it was told to
-///             (`when_down`), from counts of this process that are kept warm.
+///             round trip; in none where this process holds shares of all of them (`lease`). While
+///             the store cannot serve, each limit decides as it was told to (`when_down`), from
+///             counts of this process that are kept warm; what was allowed meanwhile is charged
+///             afterwards, as far as the limits go.
 /// Threading:  every member from any thread.
 /// Lifetime:   the store outlives it.
 class limiter final {
 public:
-  limiter(engine::store& store, limit_settings settings);
+  /// `own_clock` measures how long shares are good.
+  limiter(engine::store& store, limit_settings settings,
+          const clock_source& own_clock = steady_clock_source());
+  ~limiter();
   limiter(const limiter&) = delete;
   limiter& operator=(const limiter&) = delete;
 
@@ -101,6 +143,11 @@ public:
   ///         the store cannot serve and a limit is then closed.
   /// Cancellation: none: it always ends soon.
   [[nodiscard]] awaitable<result<limit_answer>> take(limit_request what, engine::take_mode mode);
+
+  /// Readies a request of a policy for `prepared_limits::try_take`.
+  ///
+  /// Errors: those of `take` that hang on no store.
+  [[nodiscard]] result<prepared_limits> prepare(const limit_request& what);
 
   /// Gives back what was taken, at `taken_at` where that is known.
   [[nodiscard]] awaitable<result<limit_answer>> refund(limit_request what,
@@ -114,9 +161,20 @@ public:
   /// Forgets the counts.
   [[nodiscard]] awaitable<result<limit_answer>> reset(limit_request what);
 
+  /// Gives back the shares that nobody has used in time, and charges what was allowed while the
+  /// store was away. To be awaited now and then, once a second, say; nothing is wrong where it is
+  /// not, but unused shares count until their window has passed, and so much of an outage is
+  /// forgotten.
+  [[nodiscard]] awaitable<void> settle_accounts();
+
   /// Other policies from now on. Errors: those of `check_limit_settings`; nothing has changed then.
   [[nodiscard]] result<void> change_settings(limit_settings to);
   [[nodiscard]] std::shared_ptr<const limit_settings> settings() const;
+
+  /// Whether any policy is bound to routes. Costs next to nothing.
+  [[nodiscard]] bool binds_routes() const noexcept {
+    return binds_routes_.load(std::memory_order_relaxed);
+  }
 
   [[nodiscard]] std::map<std::string, limit_numbers> numbers() const;
 
@@ -128,6 +186,8 @@ private:
   [[nodiscard]] awaitable<result<limit_answer>> take_resolved(const limit_request& what,
                                                               std::vector<wanted_limit> limits,
                                                               engine::take_mode mode);
+  [[nodiscard]] awaitable<result<limit_answer>> take_with_shares(const limit_request& what,
+                                                                 std::vector<wanted_limit> limits);
   [[nodiscard]] result<limit_answer> decide_alone(const std::string& project,
                                                   const std::vector<wanted_limit>& limits,
                                                   engine::take_mode mode);
@@ -139,11 +199,18 @@ private:
 
   engine::store& store_;
   mutable std::mutex mutex_;
-  /// Guarded by `mutex_`, as are the next two.
+  /// Guarded by `mutex_`, as are the next three.
   std::shared_ptr<const limit_settings> settings_;
   engine::limit_table local_{
       engine::limit_table::bounds{.records = local_counts_max, .charges = local_charges_max}};
   std::map<std::string, limit_numbers> numbers_;
+  /// What was allowed by `try_take`, by policy. Guarded as well; the counts are not.
+  std::map<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> tried_;
+  std::atomic<bool> binds_routes_;
+  /// How often the policies have changed.
+  std::atomic<std::uint64_t> changes_{0};
+  std::unique_ptr<limit_shares> shares_;
+  std::unique_ptr<outage_ledger> ledger_;
   /// How far the store's clock is ahead of this machine's, as far as is known.
   std::atomic<std::int64_t> ahead_us_{0};
 };
