@@ -88,7 +88,6 @@ awaitable<response> send_backup(service& with, request& what);
 awaitable<response> publish_event(service& with, request& what);
 awaitable<response> read_events(service& with, request& what);
 awaitable<response> set_stream(service& with, request& what);
-awaitable<response> live_events(service& with, request& what);
 
 // Locks (routes_locks.cpp).
 awaitable<response> acquire_lock(service& with, request& what);
@@ -107,6 +106,10 @@ awaitable<response> agent_events(service& with, request& what);
 awaitable<response> put_connection(service& with, request& what);
 awaitable<response> drop_connection(service& with, request& what);
 awaitable<response> list_connections(service& with, request& what);
+
+// Streams of events as they come (routes_live.cpp).
+awaitable<response> live_events(service& with, request& what);
+awaitable<response> live_streams(service& with, request& what);
 
 // Several steps as one (routes_commit.cpp).
 awaitable<response> commit_steps(service& with, request& what);
