@@ -8,9 +8,9 @@ document.body.innerHTML = `
   <p><progress id="bar" max="1" value="0" style="width: 30rem; height: 1.6rem"></progress>
      <b id="share">0 %</b> <span id="status"></span></p>
   <p id="message"></p>
-  <table><thead><tr><th>Log of the job<th>Events of two streams</tr></thead>
-  <tbody><tr><td id="log" style="vertical-align: top"><td id="events" style="vertical-align: top">
-  </tr></tbody></table>
+  <table><thead><tr><th>Log of the job<th style="text-align: left">Events of two streams</tr></thead>
+  <tbody style="vertical-align: top; line-height: 1.2"><tr><td id="log"><td id="events"
+  style="text-align: left"></tr></tbody></table>
   <p id="breaks"></p>`;
 
 const at = (id) => document.getElementById(id);
@@ -20,20 +20,22 @@ const line = (where, text) => {
   at(where).append(one);
 };
 
+const showProgress = (progress) => {
+  if (told.progress.at(-1) !== progress.value) told.progress.push(progress.value);
+  at("bar").value = progress.value;
+  at("share").textContent = `${Math.round(progress.value * 100)} %`;
+  at("message").textContent = progress.message;
+};
+
 window.follow = (job, streams) => {
   const jobs = new EventSource(`/v1/jobs/${job}/events`);
   jobs.addEventListener("state", (e) => {
     const state = JSON.parse(e.data);
     told.states.push(state.status);
     at("status").textContent = state.status;
+    if (state.progress) showProgress(state.progress);
   });
-  jobs.addEventListener("progress", (e) => {
-    const progress = JSON.parse(e.data);
-    told.progress.push(progress.value);
-    at("bar").value = progress.value;
-    at("share").textContent = `${Math.round(progress.value * 100)} %`;
-    at("message").textContent = progress.message;
-  });
+  jobs.addEventListener("progress", (e) => showProgress(JSON.parse(e.data)));
   jobs.addEventListener("log", (e) => {
     const text = JSON.parse(e.data).text;
     told.log.push(text);
