@@ -65,6 +65,11 @@ public:
 
   /// Appends an event: `id` is its line of the cursor, or empty; `rest` ends with an empty line.
   void add(std::string_view id, std::string_view rest, const stream_place& behind);
+  /// Nothing follows any more: a place of its own, where nobody stood before.
+  void finish() noexcept {
+    ended = true;
+    end.what = stream_place::kind::resumed;
+  }
   [[nodiscard]] bool empty() const noexcept { return entries.empty(); }
   /// The first entry for somebody who stands at `where`; `entries.size()` + 1 where that is none
   /// of its places.

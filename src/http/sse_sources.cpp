@@ -66,7 +66,7 @@ awaitable<batch_ptr> read_job(engine::store* store, engine::job_id id, stream_pl
   auto made = std::make_shared<event_batch>(from);
   if (!out.empty()) made->add({}, out, feed.where());
   made->end = feed.where();
-  made->ended = feed.ended();
+  if (feed.ended()) made->finish();
   co_return made;
 }
 
@@ -163,20 +163,22 @@ event_batch batch_of(stream_place from, const std::optional<engine::progress_ent
     // It may begin yet; one that was there is gone.
     if (from.stamp == 0) return made;
     append_event(text, "end", 0, R"({"status":"deleted"})");
-    made.ended = true;
-  } else {
-    if (entry->version != from.stamp) {
-      std::string data;
-      append_progress_entry(data, *entry);
-      append_event(text, "progress", entry->version, data);
-    }
-    if (entry->status != engine::progress_status::running) {
-      append_event(text, "end", entry->version,
-                   fmt::format(R"({{"status":"{}"}})", engine::to_string(entry->status)));
-      made.ended = true;
-    }
+    made.add({}, text, made.end);
+    made.finish();
+    return made;
+  }
+  if (entry->version != from.stamp) {
+    std::string data;
+    append_progress_entry(data, *entry);
+    append_event(text, "progress", entry->version, data);
+  }
+  const bool ended = entry->status != engine::progress_status::running;
+  if (ended) {
+    append_event(text, "end", entry->version,
+                 fmt::format(R"({{"status":"{}"}})", engine::to_string(entry->status)));
   }
   if (!text.empty()) made.add({}, text, made.end);
+  if (ended) made.finish();
   return made;
 }
 

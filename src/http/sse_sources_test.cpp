@@ -59,6 +59,19 @@ TEST(EventBatch, TakesOnWhoeverStandsAtOneOfItsPlaces) {
   EXPECT_EQ(made.entry_from(stream_place::of({7, 2, 999})), 3U);
 }
 
+TEST(EventBatch, OfProgressThatIsOverEndsWhereNobodyStood) {
+  engine::progress_entry entry{.status = engine::progress_status::completed, .version = 5};
+  const stream_place seen{.what = stream_place::kind::cursor, .stamp = 5};
+  const auto made = batch_of(seen, entry);
+  EXPECT_TRUE(made.ended);
+  EXPECT_NE(made.bytes.find("event: end\n"), std::string::npos);
+  EXPECT_NE(made.end, seen);
+  const auto gone = batch_of(seen, std::nullopt);
+  EXPECT_TRUE(gone.ended);
+  EXPECT_NE(gone.bytes.find(R"({"status":"deleted"})"), std::string::npos);
+  EXPECT_FALSE(batch_of(stream_place{}, std::nullopt).ended);
+}
+
 TEST(EventBatch, EndsWhereItIsLargeEnough) {
   engine::read_events::page page{.end = {7, 4, 104}};
   for (std::uint64_t i = 1; i <= 4; ++i) {
