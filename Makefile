@@ -54,6 +54,10 @@ test-valkey: ## The tests of the Redis engine on Valkey 8, which is fetched and 
 bench: ## Every benchmark beside its peers
 	@$(MAKE) bench-queue ENGINE=embedded
 	@$(MAKE) bench-queue ENGINE=redis
+	@$(MAKE) bench-sse
+	@$(MAKE) bench-locks ENGINE=redis
+
+bench-locks: ENGINE = redis
 
 bench-%: ## One benchmark beside its peers: bench-queue (ENGINE=redis)
 	@tools/setup --for bench --engine $(ENGINE)

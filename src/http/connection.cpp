@@ -313,7 +313,8 @@ awaitable<connection::next> connection::handle_request() {
   // A large body has served its purpose; the client may take its time with the answer.
   body_bytes_ = reader_.what().body.size();
   give_back_body();
-  keep_alive_ = whole && reader_.what().keep_alive && !is_stopping() && !answer.stream;
+  keep_alive_ =
+      whole && reader_.what().keep_alive && !is_stopping() && !answer.stream && !answer.follow;
   const bool sent = co_await send(answer);
   record(answer);
   if (!sent) co_return next::close;

@@ -83,6 +83,7 @@ private:
   [[nodiscard]] awaitable<response> answer();
   [[nodiscard]] awaitable<bool> send(response& what);
   [[nodiscard]] awaitable<bool> send_stream(response& what);
+  void hand_over(response& what);
   [[nodiscard]] awaitable<bool> write_all(std::string_view head, std::string_view body);
   [[nodiscard]] awaitable<void> linger();
   void render_head(const response& what, std::size_t body_bytes);

@@ -93,7 +93,7 @@ void connection::render_head(const response& what, std::size_t body_bytes) {
   if (!what.content_type.empty()) {
     fmt::format_to(at, FMT_COMPILE("Content-Type: {}\r\n"), what.content_type);
   }
-  if (what.stream && !what.stream_length) {
+  if (what.follow || (what.stream && !what.stream_length)) {
     if (chunked_) out_ += "Transfer-Encoding: chunked\r\n";
   } else if (what.status != 204 && what.status != 304) {
     fmt::format_to(at, FMT_COMPILE("Content-Length: {}\r\n"), body_bytes);
@@ -114,6 +114,10 @@ void connection::render_head(const response& what, std::size_t body_bytes) {
 awaitable<bool> connection::send(response& what) {
   const bool head_only = reader_.what().verb == method::head;
   if (what.stream && !head_only) co_return co_await send_stream(what);
+  if (what.follow && !head_only) {
+    hand_over(what);
+    co_return true;
+  }
   render_head(what, what.stream ? what.stream_length.value_or(0) : what.body.size());
   written_bytes_ = out_.size() + (head_only ? 0 : what.body.size());
   co_return co_await write_all(out_, head_only ? std::string_view{} : what.body);
@@ -126,13 +130,18 @@ awaitable<bool> connection::send_stream(response& what) {
   bool sent = co_await write_all(out_, {});
   if (!sent) co_return false;
   co_await while_there(*this, what.stream());
-  // Ended by itself, or by `stop`; a client that has gone takes nothing more.
-  if (is_stopping() && !what.farewell.empty()) {
-    sent = co_await send_chunk(what.farewell);
-    if (!sent) co_return false;
-  }
   if (chunked_) sent = co_await write_all("0\r\n\r\n", {});
   co_return sent;
+}
+
+// From here on the socket is the hub's, and all that this connection took is given back.
+void connection::hand_over(response& what) {
+  chunked_ = !reader_.what().old;
+  render_head(what, 0);
+  written_bytes_ = out_.size();
+  core_->streams->expect();
+  core_->connections.remove(*this);
+  core_->streams->accept(std::move(socket_), std::move(*what.follow), std::move(out_), chunked_);
 }
 
 awaitable<bool> connection::write_all(std::string_view head, std::string_view body) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 namespace millrace::http {
 
 class connection;
+struct subscription;
 
 enum class method : std::uint8_t { get, head, post, put, patch, remove, options, other };
 
@@ -93,8 +95,8 @@ struct response {
   std::string_view code;
   /// Where set, it sends the body instead, by `send_chunk` to the connection it came with.
   std::move_only_function<awaitable<void>()> stream;
-  /// What a stream that `stop` cuts short says last; static storage.
-  std::string_view farewell;
+  /// Where set, the connection is handed to the hub of event streams.
+  std::shared_ptr<subscription> follow;
   /// The length of a streamed body where it is known; else it is sent in chunks.
   std::optional<std::uint64_t> stream_length;
 };

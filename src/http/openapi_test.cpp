@@ -369,6 +369,8 @@ const std::vector<walk> walks{
      R"({"count":0})", 422},
     {"GET", "/v1/events/{stream}/live", "/v1/events/f/live?from=earliest", "", 200,
      "/v1/events/f/live?from=x", "", 400},
+    {"GET", "/v1/events:live", "/v1/events:live?stream=f&from=earliest", "", 200,
+     "/v1/events:live?stream=f&from=x", "", 400},
     {"POST", "/v1/locks/{resource}", "/v1/locks/r", R"({"ttl":5})", 201, "/v1/locks/held", "{}",
      409},
     {"PUT", "/v1/locks/{resource}", "/v1/locks/held?token={lock}", "{}", 200,
@@ -423,7 +425,8 @@ std::string filled(std::string text, const std::map<std::string, std::string>& w
 
 // Streams that nothing ends but their client.
 bool is_endless(const walk& of) {
-  return of.pattern.ends_with("/live") || of.pattern.ends_with("/agents/events");
+  return of.pattern.ends_with("/live") || of.pattern.ends_with(":live") ||
+         of.pattern.ends_with("/agents/events");
 }
 
 reply head_of(const test_server& server, const std::string& line) {

@@ -71,6 +71,7 @@ constexpr std::array table{
     route{method::get, "/v1/events/{stream}", &read_events},
     route{method::put, "/v1/events/{stream}", &set_stream, body_kind::json},
     route{method::get, "/v1/events/{stream}/live", &live_events},
+    route{method::get, "/v1/events:live", &live_streams},
     route{method::post, "/v1/locks/{resource}", &acquire_lock, body_kind::json},
     route{method::put, "/v1/locks/{resource}", &extend_lock, body_kind::json},
     route{method::remove, "/v1/locks/{resource}", &release_lock},

@@ -90,7 +90,6 @@ awaitable<response> send_backup(service& with, request& what);
 awaitable<response> publish_event(service& with, request& what);
 awaitable<response> read_events(service& with, request& what);
 awaitable<response> set_stream(service& with, request& what);
-awaitable<response> live_events(service& with, request& what);
 
 // Locks (routes_locks.cpp).
 awaitable<response> acquire_lock(service& with, request& what);
@@ -120,6 +119,9 @@ awaitable<response> rotate_session(service& with, request& what);
 awaitable<response> list_sessions(service& with, request& what);
 awaitable<response> list_user_sessions(service& with, request& what);
 awaitable<response> end_user_sessions(service& with, request& what);
+// Streams of events as they come (routes_live.cpp).
+awaitable<response> live_events(service& with, request& what);
+awaitable<response> live_streams(service& with, request& what);
 
 // Several steps as one (routes_commit.cpp).
 awaitable<response> commit_steps(service& with, request& what);

@@ -1,6 +1,7 @@
 #include "assets.hpp"
 #include "route_support.hpp"
 #include "routes.hpp"
+#include "sse_hub.hpp"
 
 #include <millrace/base/text_time.hpp>
 #include <millrace/engine/async.hpp>
@@ -180,6 +181,25 @@ awaitable<response> show_ready(service& with, request& what) {
   co_return json_response(std::move(body));
 }
 
+namespace {
+
+void append_stream_metrics(std::string& out, const sse_hub::totals& of) {
+  const auto add = [&out](std::string_view name, std::string_view kind, std::string_view help,
+                          auto number) {
+    fmt::format_to(std::back_inserter(out),
+                   "# HELP millrace_streams_{0} {2}\n# TYPE millrace_streams_{0} {1}\n"
+                   "millrace_streams_{0} {3}\n",
+                   name, kind, help, number);
+  };
+  add("open", "gauge", "Clients that follow event streams.", of.open);
+  add("events_sent_total", "counter", "Events handed to clients.", of.delivered);
+  add("reads_total", "counter", "Looks at the store for them.", of.reads);
+  add("slow_total", "counter", "Times a client did not take what there was in time.", of.slow);
+  add("cut_total", "counter", "Clients cut off because they took nothing.", of.cut);
+}
+
+}  // namespace
+
 awaitable<response> show_metrics(service& with, request& what) {
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
@@ -208,6 +228,7 @@ awaitable<response> show_metrics(service& with, request& what) {
                  sessions->count);
   with.numbers.append_to(answer.body);
   append_limit_metrics(answer.body, with.limits.numbers());
+  append_stream_metrics(answer.body, with.streams.numbers());
   co_return answer;
 }
 

@@ -1,9 +1,7 @@
 #include "event_codec.hpp"
-#include "event_feed.hpp"
 #include "idempotency.hpp"
 #include "route_support.hpp"
 #include "routes.hpp"
-#include "sse.hpp"
 
 #include <millrace/base/json.hpp>
 #include <millrace/base/names.hpp>
@@ -11,7 +9,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -37,40 +34,6 @@ result<engine::durability> level_of(const service& with,
               fmt::format("durability '{}' is not to be had here: the strongest is '{}'.",
                           engine::to_string(*asked), engine::to_string(strongest)),
               "durability");
-}
-
-// borrows: awaited in place
-awaitable<bool> look(engine::store& store, event_feed& feed, std::string& out) {
-  const auto page = co_await engine::ask(store, feed.next());
-  // A store that cannot serve now may do so at the next look; the client need not know.
-  if (!page) co_return false;
-  co_return feed.take(*page, out);
-}
-
-// borrows: awaited in place
-awaitable<void> begin_at_end(engine::store& store, const engine::stream_key& stream,
-                             event_feed& feed, std::string& out) {
-  if (!feed.begins_at_end()) co_return;
-  const auto found = co_await engine::ask(store, engine::find_stream{stream});
-  if (!found) co_return;
-  feed.begin_at(*found ? (*found)->end() : engine::event_cursor{}, out);
-}
-
-awaitable<void> stream_events(engine::store* store, connection* to, engine::stream_key stream,
-                              event_position from, std::chrono::milliseconds comment_interval) {
-  auto listener = store->hints().listen({engine::stream_topic(stream.project, stream.name)});
-  event_feed feed(stream, from);
-  std::string out{sse_retry};
-  while (true) {
-    bool more = false;
-    co_await begin_at_end(*store, stream, feed, out);
-    if (!feed.begins_at_end()) more = co_await look(*store, feed, out);
-    if (out.empty()) out = sse_comment;
-    const bool sent = co_await send_chunk(*to, out);
-    if (!sent) co_return;
-    out.clear();
-    if (!more) (void)co_await listener.wait(comment_interval);
-  }
 }
 
 struct history_request {
@@ -174,29 +137,6 @@ awaitable<response> set_stream(service& with, request& what) {
   std::string body;
   append_stream(body, done->stream);
   co_return json_response(std::move(body));
-}
-
-awaitable<response> live_events(service& with, request& what) {
-  auto stream = stream_in_path(with, what);
-  if (!stream) co_return problem(stream.error());
-  auto query = query_reader::parse(what.query);
-  if (!query) co_return problem(query.error());
-  const std::string from_text = query->text("from").value_or("latest");
-  const auto checked = query->finish();
-  if (!checked) co_return problem(checked.error());
-  // What the browser got last counts more than where it once began.
-  const bool resumes = what.has(header::last_event_id) && !what[header::last_event_id].empty();
-  const auto from = resumes ? parse_event_position(what[header::last_event_id], "Last-Event-ID")
-                            : parse_event_position(from_text, "from");
-  if (!from) co_return problem(from.error());
-  response answer{.content_type = event_stream_type,
-                  .headers = "X-Accel-Buffering: no\r\n",
-                  .farewell = sse_retry};
-  answer.stream = [store = &with.store, to = what.from, stream = std::move(*stream), from = *from,
-                   interval = with.options.limits.comment_interval] {
-    return stream_events(store, to, stream, from, interval);
-  };
-  co_return answer;
 }
 
 }  // namespace millrace::http

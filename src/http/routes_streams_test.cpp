@@ -1,4 +1,4 @@
-#include "event_feed.hpp"
+#include "event_codec.hpp"
 #include "http_fixture.hpp"
 
 #include <fmt/format.h>
@@ -6,40 +6,8 @@
 namespace millrace::http {
 namespace {
 
-using testing::make_request;
-using testing::raw_client;
 using testing::reply;
 using testing::test_server;
-using namespace std::chrono_literals;
-
-const engine::stream_key flow{.name = "f"};
-
-engine::event some_event(std::uint64_t offset) {
-  engine::event one{.offset = offset, .stamp = 100 + offset, .type = "t"};
-  one.payload = "{\n\"a\":\r1}";
-  return one;
-}
-
-TEST(EventFeed, GivesEachEventItsCursorAndOneLine) {
-  event_feed feed(flow, {});
-  EXPECT_FALSE(feed.next().from);
-  std::string out;
-  EXPECT_TRUE(feed.take({.events = {some_event(1)}, .end = {7, 1, 101}, .more = true}, out));
-  const std::string cursor = engine::event_cursor{7, 1, 101}.text();
-  EXPECT_TRUE(out.starts_with("event: t\nid: " + cursor + "\ndata: {")) << out;
-  EXPECT_NE(out.find(R"("payload":{ "a": 1})"), std::string::npos) << out;
-  EXPECT_TRUE(out.ends_with("}\n\n"));
-  EXPECT_EQ(feed.next().from, (engine::event_cursor{7, 1, 101}));
-}
-
-TEST(EventFeed, TellsAGapOnceAlsoWhereNothingFollows) {
-  event_feed feed(flow, {.cursor = engine::event_cursor{7, 9, 109}, .at = {}, .latest = false});
-  std::string out;
-  feed.take({.events = {}, .end = {7, 4, 104}, .gap = engine::gap_reason::lost}, out);
-  EXPECT_TRUE(out.starts_with("event: gap\nid: " + engine::event_cursor{7, 4, 104}.text() + "\n"));
-  EXPECT_NE(out.find(R"("reason":"lost")"), std::string::npos) << out;
-  EXPECT_EQ(feed.next().from, (engine::event_cursor{7, 4, 104}));
-}
 
 TEST(EventPosition, IsAWordACursorOrATime) {
   EXPECT_TRUE(parse_event_position("latest", "from")->latest);
@@ -137,69 +105,6 @@ TEST(Events, TellOfAGap) {
   const reply read = server.ask("GET /v1/events/f?order=oldest&cursor=" + first);
   EXPECT_EQ(read.status, 200U);
   EXPECT_EQ(read.json().at("gap").at("reason").as_string(), "trimmed");
-}
-
-// What comes up to an event's end, from its beginning.
-std::string next_event(raw_client& from) {
-  std::string text = from.read_until("\n\n").value_or("");
-  const std::size_t begin = text.rfind("event: ");
-  return begin == std::string::npos ? text : text.substr(begin);
-}
-
-TEST(LiveEvents, FollowAStreamAndResumeWithoutALoss) {
-  const test_server server;
-  publish(server, "0");
-  raw_client events = server.connect();
-  events.send(make_request("GET /v1/events/f/live"));
-  const auto head = events.receive_head();
-  ASSERT_TRUE(head);
-  EXPECT_EQ(head->header("content-type"), "text/event-stream");
-  ASSERT_TRUE(events.read_until("retry: 1000\n\n"));
-  // Where it begins, should it be cut off before the first event.
-  EXPECT_TRUE(next_event(events).starts_with("id: "));
-  publish(server, "1");
-  const std::string first = next_event(events);
-  EXPECT_TRUE(first.starts_with("event: page.done\nid: ")) << first;
-  EXPECT_NE(first.find(R"("payload":1)"), std::string::npos) << first;
-  const std::string cursor = first.substr(21, first.find('\n', 21) - 21);
-  events.close();
-
-  publish(server, "2");
-  raw_client again = server.connect();
-  again.send(make_request("GET /v1/events/f/live", {}, "Last-Event-ID: " + cursor + "\r\n"));
-  EXPECT_NE(next_event(again).find("retry"), std::string::npos);
-  EXPECT_NE(next_event(again).find(R"("payload":2)"), std::string::npos);
-  publish(server, "3");
-  EXPECT_NE(next_event(again).find(R"("payload":3)"), std::string::npos);
-}
-
-TEST(LiveEvents, BeginAtTheBeginningOnDemand) {
-  const test_server server;
-  for (int i = 0; i < 250; ++i) publish(server, std::to_string(i));
-  raw_client events = server.connect();
-  events.send(make_request("GET /v1/events/f/live?from=earliest"));
-  EXPECT_TRUE(events.read_until(R"("payload":0,)"));
-  EXPECT_TRUE(events.read_until(R"("payload":249,)"));
-}
-
-TEST(LiveEvents, TellOfAGapInBand) {
-  const test_server server;
-  publish(server, "1");
-  raw_client events = server.connect();
-  events.send(make_request("GET /v1/events/f/live?from=1.1.1"));
-  ASSERT_TRUE(events.read_until("event: gap\n"));
-  EXPECT_TRUE(events.read_until(R"("reason":"other_epoch")"));
-  EXPECT_TRUE(events.read_until(R"("payload":1)"));
-}
-
-TEST(LiveEvents, AreKeptAliveAndEndWithRetry) {
-  test_server server({.limits = {.comment_interval = 20ms}});
-  raw_client events = server.connect();
-  events.send(make_request("GET /v1/events/f/live"));
-  EXPECT_TRUE(events.read_until("\r\n:\n\n\r\n"));
-  server.begin_stop();
-  EXPECT_TRUE(events.read_until("retry: 1000\n\n\r\n0\r\n\r\n"));
-  server.stop();
 }
 
 TEST(Events, RefuseWhatTheyCannotBe) {

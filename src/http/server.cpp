@@ -66,7 +66,7 @@ awaitable<void> settle_limits(std::shared_ptr<server_core> core) {
 
 void begin_connection(const std::shared_ptr<server_core>& core, asio::io_context& context,
                       stream_socket socket, connection::kind kind) {
-  const std::size_t open = core->connections.size();
+  const std::size_t open = core->connections.size() + core->streams->open();
   const std::size_t open_max = core->options.limits.connections_max;
   if (open >= open_max) core->numbers.refused_connections.fetch_add(1);
   if (open >= open_max + refusals_max) return;
@@ -105,7 +105,7 @@ struct server::state {
   state(asio::io_context& io, engine::store& store, server_options options)
       : context(io),
         control(asio::make_strand(io)),
-        core(std::make_shared<server_core>(store, std::move(options), all_routes())),
+        core(std::make_shared<server_core>(io, store, std::move(options), all_routes())),
         tasks(control) {}
 
   [[nodiscard]] static awaitable<void> stop(std::shared_ptr<state> self);
@@ -142,6 +142,7 @@ result<void> server::start() {
     state_->local.push_back(std::move(*opened));
   }
   state_->core->access = access_check(std::move(hosts));
+  state_->core->streams->start();
   state_->started = true;
   asio::post(state_->control, [state = state_] {
     for (auto& one : state->tcp) {
@@ -200,12 +201,14 @@ awaitable<void> server::state::stop(std::shared_ptr<state> self) {
     std::filesystem::remove(core.options.unix_socket, gone);
   }
   core.connections.wake_waiting();
+  core.streams->send_away();
   const bool in_time = co_await drained(self->core, until);
   if (!in_time) {
     core.connections.cut_all();
     // What still runs waits for the store, which answers everything it was asked.
     co_await drained(self->core, asio::steady_timer::time_point::max());
   }
+  co_await sse_hub::ended(core.streams, until);
   self->stopped = true;
 }
 

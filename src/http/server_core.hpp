@@ -4,6 +4,7 @@
 #include "http_metrics.hpp"
 #include "router.hpp"
 #include "service.hpp"
+#include "sse_hub.hpp"
 
 #include <millrace/http/server.hpp>
 
@@ -41,9 +42,12 @@ private:
 
 /// What the connections of one server share.
 struct server_core {
-  server_core(engine::store& store, server_options given, std::span<const route> table)
+  server_core(asio::io_context& context, engine::store& store, server_options given,
+              std::span<const route> table)
       : options(std::move(given)),
         routes(table),
+        streams(std::make_shared<sse_hub>(context, store, options.limits,
+                                          options.rate_limits.server_id)),
         numbers(table),
         api{.store = store,
             .jobs = queues{store},
@@ -51,10 +55,12 @@ struct server_core {
             .numbers = numbers,
             .stopping = stopping,
             .cache = cache::shared_cache{store, {.default_ttl = options.cache_ttl}},
-            .limits{store, options.rate_limits}} {}
+            .limits{store, options.rate_limits},
+            .streams = *streams} {}
 
   server_options options;
   router routes;
+  std::shared_ptr<sse_hub> streams;
   http_metrics numbers;
   std::atomic<bool> stopping{false};
   service api;

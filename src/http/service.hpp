@@ -16,6 +16,8 @@
 
 namespace millrace::http {
 
+class sse_hub;
+
 /// What every route works with.
 struct service {
   engine::store& store;
@@ -25,6 +27,7 @@ struct service {
   const std::atomic<bool>& stopping;
   cache::shared_cache cache;
   limiter limits;
+  const sse_hub& streams;
   std::chrono::steady_clock::time_point started{std::chrono::steady_clock::now()};
   /// One backup at a time.
   std::atomic<bool> backing_up{false};

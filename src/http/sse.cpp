@@ -6,15 +6,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 namespace millrace::http {
 namespace {
 
 // All that a change of makes a `state` event; progress has its own.
-std::string state_of(const engine::job& job) {
-  return fmt::format("{} {} {} {} {}", engine::to_string(job.status), job.attempts,
-                     to_micros(job.run_at), job.cancel_requested, job.spec.priority);
+std::uint64_t state_of(const engine::job& job) {
+  return std::hash<std::string>{}(fmt::format("{} {} {} {} {}", engine::to_string(job.status),
+                                              job.attempts, to_micros(job.run_at),
+                                              job.cancel_requested, job.spec.priority));
+}
+
+std::uint64_t progress_time(const engine::job& job) {
+  return job.progress ? static_cast<std::uint64_t>(to_micros(job.progress->updated_at)) : 0;
 }
 
 std::string log_json(const engine::job_log_line& line) {
@@ -39,6 +45,17 @@ void append_event(std::string& out, std::string_view type, std::uint64_t id,
 job_feed::job_feed(std::optional<std::uint64_t> from) noexcept
     : sent_(from.value_or(0)), from_now_(!from) {}
 
+job_feed::job_feed(const stream_place& from) noexcept
+    : sent_(from.stamp),
+      from_now_(from.what == stream_place::kind::latest),
+      first_(from.what != stream_place::kind::cursor),
+      state_(from.epoch),
+      progress_at_(from.offset) {}
+
+stream_place job_feed::where() const noexcept {
+  return {stream_place::kind::cursor, state_, progress_at_, sent_};
+}
+
 void job_feed::take(const engine::job& job, std::vector<engine::job_log_line> lines,
                     std::string& out) {
   const std::uint64_t newest = std::max(job.version, lines.empty() ? 0 : lines.back().stamp);
@@ -62,7 +79,7 @@ void job_feed::take(const engine::job& job, std::vector<engine::job_log_line> li
   sent_ = std::max(sent_, newest);
   first_ = false;
   state_ = state_of(job);
-  if (job.progress) progress_at_ = job.progress->updated_at;
+  progress_at_ = progress_time(job);
   if (!engine::is_final(job.status)) return;
   ended_ = true;
   append_event(
@@ -75,7 +92,7 @@ void job_feed::append_change(const engine::job& job, std::uint64_t id, std::stri
   if (first_ || state_of(job) != state_) {
     append_job(data, job, job_view::status);
     append_event(out, "state", id, data);
-  } else if (job.progress && job.progress->updated_at != progress_at_) {
+  } else if (job.progress && progress_time(job) != progress_at_) {
     append_progress(data, *job.progress);
     append_event(out, "progress", id, data);
   }

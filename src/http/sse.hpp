@@ -1,5 +1,7 @@
 #pragma once
 
+#include "sse_batch.hpp"
+
 #include <millrace/engine/job.hpp>
 
 #include <cstdint>
@@ -8,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-/// The events of one job, as text/event-stream, without I/O.
+/// Server-sent events, and those of one job, without I/O.
 namespace millrace::http {
 
 /// How long a client waits before it comes back.
@@ -28,6 +30,12 @@ class job_feed final {
 public:
   /// From a cursor: 0 sends the log from its beginning; empty sends no log lines of the past.
   explicit job_feed(std::optional<std::uint64_t> from) noexcept;
+  /// `where` of another, or what a client said it saw.
+  explicit job_feed(const stream_place& from) noexcept;
+
+  /// All that a client knows of the job: what is new from there on is the same for all who stand
+  /// there.
+  [[nodiscard]] stream_place where() const noexcept;
 
   /// Appends what is new. `lines` are those behind `log_cursor()`, read after the job.
   void take(const engine::job& job, std::vector<engine::job_log_line> lines, std::string& out);
@@ -45,9 +53,9 @@ private:
   bool from_now_{false};
   bool first_{true};
   bool ended_{false};
-  // What the client knows of the job.
-  std::string state_;
-  std::optional<timestamp> progress_at_;
+  // What the client knows of the job: a hash of its state, and when its progress changed.
+  std::uint64_t state_{0};
+  std::uint64_t progress_at_{0};
 };
 
 }  // namespace millrace::http

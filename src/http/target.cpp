@@ -11,7 +11,7 @@
 namespace millrace::http {
 namespace {
 
-constexpr std::size_t parameters_max = 64;
+constexpr std::size_t parameters_max = 128;
 
 int hex_value(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';

@@ -186,4 +186,23 @@ awaitable<std::vector<result<engine::job_changed>>> http_source::report(
   return change_each(server_, std::move(requests));
 }
 
+awaitable<std::vector<result<std::uint32_t>>> http_source::tell(
+    std::vector<engine::put_progress> steps) {
+  std::vector<result<std::uint32_t>> totals;
+  totals.reserve(steps.size());
+  for (const engine::put_progress& step : steps) {
+    client::request what =
+        post(fmt::format("/v1/progress/{}", client::encode_segment(step.correlation_id)),
+             worker_detail::encode_progress(step));
+    what.method = client::verb::put;
+    auto answer = co_await server_.call(std::move(what));
+    if (answer) {
+      totals.push_back(worker_detail::decode_total_steps(answer->body));
+    } else {
+      totals.emplace_back(std::unexpected(std::move(answer.error())));
+    }
+  }
+  co_return totals;
+}
+
 }  // namespace millrace

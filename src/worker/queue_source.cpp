@@ -78,4 +78,25 @@ awaitable<std::vector<result<engine::job_changed>>> queue_source::report(
   return commit_alone<engine::job_changed>(from_.store(), std::move(batch));
 }
 
+awaitable<std::vector<result<std::uint32_t>>> queue_source::tell(
+    std::vector<engine::put_progress> steps) {
+  std::vector<engine::transaction> batch;
+  batch.reserve(steps.size());
+  for (engine::put_progress& step : steps) {
+    batch.push_back(alone(std::move(step), engine::durability::async));
+  }
+  const auto done =
+      co_await commit_alone<engine::progress_changed>(from_.store(), std::move(batch));
+  std::vector<result<std::uint32_t>> totals;
+  totals.reserve(done.size());
+  for (const result<engine::progress_changed>& one : done) {
+    if (one) {
+      totals.emplace_back(one->entry.total_steps);
+    } else {
+      totals.emplace_back(std::unexpected(one.error()));
+    }
+  }
+  co_return totals;
+}
+
 }  // namespace millrace

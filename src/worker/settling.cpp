@@ -66,11 +66,15 @@ awaitable<void> worker::state::send_reports(std::vector<run_ptr> from) {
   }
   if (!steps.empty()) {
     const auto answers = co_await source.report(std::move(steps));
+    std::vector<telling> told;
     for (std::size_t i = 0; i < answers.size(); ++i) {
       run_report& report = reports[step_of[i]];
+      if (answers[i] && report.value)
+        told.push_back({from[step_of[i]], *report.value, report.message});
       const bool again = !answers[i] && classify(answers[i].error()) == delivery::again;
       if (!again) report = {.checkpoint = std::move(report.checkpoint)};
     }
+    co_await tell_progress(told);
   }
   co_await send_checkpoints(from, reports);
   for (std::size_t i = 0; i < from.size(); ++i) {
@@ -166,6 +170,11 @@ awaitable<bool> worker::state::settle_batch(std::vector<run_ptr> batch) {
   }
   if (!with_report.empty()) co_await send_reports(std::move(with_report));
   const auto answers = co_await source.settle(std::move(steps));
+  std::vector<run_ptr> ended;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i] && engine::is_final(answers[i]->status)) ended.push_back(batch[i]);
+  }
+  co_await tell_ends(ended);
   bool all_delivered = true;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     if (settle_answered(batch[i], answers[i])) continue;

@@ -152,6 +152,23 @@ std::string encode_snooze(const engine::snooze_job& step) {
   return fmt::format("{{\"token\":{},\"delay\":{}}}", step.token, to_seconds(step.delay));
 }
 
+std::string encode_progress(const engine::put_progress& step) {
+  std::string body = "{";
+  const auto add = [&body](std::string_view name) {
+    if (body.size() > 1) body += ',';
+    fmt::format_to(std::back_inserter(body), "\"{}\":", name);
+  };
+  if (step.total_steps) add("total_steps");
+  if (step.total_steps) body += std::to_string(*step.total_steps);
+  if (step.step) add("step");
+  if (step.step) body += std::to_string(*step.step);
+  if (step.message) add("message");
+  if (step.message) append_json_string(body, *step.message);
+  if (step.status) add("status");
+  if (step.status) append_json_string(body, engine::to_string(*step.status));
+  return body + "}";
+}
+
 std::string encode_report(const engine::report_progress& step) {
   std::string body = fmt::format("{{\"token\":{}", step.token);
   if (step.value) fmt::format_to(std::back_inserter(body), ",\"value\":{}", *step.value);
@@ -222,6 +239,14 @@ result<engine::lease_extended> decode_extended(std::string_view text) {
   return engine::lease_extended{
       .leased_until = time_member(from, "leased_until"),
       .cancel_requested = asked != nullptr && asked->is_bool() && asked->get_bool()};
+}
+
+result<std::uint32_t> decode_total_steps(std::string_view text) {
+  const auto parsed = parse_json(text);
+  if (!parsed || !parsed->is_object()) return bad_answer("no JSON object");
+  const auto total = count_member(parsed->get_object(), "total_steps");
+  if (!total) return bad_answer("a progress without total_steps");
+  return static_cast<std::uint32_t>(*total);
 }
 
 result<std::vector<result<std::string>>> decode_entries(std::string_view body, std::size_t count) {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <millrace/base/error.hpp>
+#include <millrace/engine/progress_steps.hpp>
 #include <millrace/engine/queue_steps.hpp>
 #include <millrace/queue/queue.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,7 @@ namespace millrace::worker_detail {
 [[nodiscard]] std::string encode_fail(const engine::fail_job& step);
 [[nodiscard]] std::string encode_snooze(const engine::snooze_job& step);
 [[nodiscard]] std::string encode_report(const engine::report_progress& step);
+[[nodiscard]] std::string encode_progress(const engine::put_progress& step);
 
 /// One entry of the `jobs` array of a bulk request.
 [[nodiscard]] std::string encode_entry(const engine::ack_job& step);
@@ -27,6 +30,8 @@ namespace millrace::worker_detail {
 [[nodiscard]] result<std::vector<engine::leased_job>> decode_jobs(std::string_view body);
 [[nodiscard]] result<engine::job_changed> decode_changed(std::string_view text);
 [[nodiscard]] result<engine::lease_extended> decode_extended(std::string_view text);
+/// `total_steps` of the progress of a request.
+[[nodiscard]] result<std::uint32_t> decode_total_steps(std::string_view text);
 
 /// The raw entries of a bulk answer `{"jobs":[…]}`; an entry `{"error":{…}}` as the error it tells.
 /// Errors: also when there are not `count` of them.

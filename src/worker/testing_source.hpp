@@ -67,7 +67,9 @@ public:
       if (settle_error) {
         answers.emplace_back(std::unexpected(*settle_error));
       } else {
-        answers.emplace_back();
+        const bool acked = std::holds_alternative<engine::ack_job>(step);
+        answers.emplace_back(engine::job_changed{.status = acked ? engine::job_status::completed
+                                                                 : engine::job_status::retrying});
         settled.push_back(step);
       }
     }
@@ -105,6 +107,22 @@ public:
     co_return answers;
   }
 
+  awaitable<std::vector<result<std::uint32_t>>> tell(
+      std::vector<engine::put_progress> steps) override {
+    std::vector<result<std::uint32_t>> answers;
+    for (engine::put_progress& step : steps) {
+      if (step.total_steps) total_steps = *step.total_steps;
+      if (total_steps) {
+        answers.emplace_back(*total_steps);
+      } else {
+        answers.emplace_back(std::unexpected(
+            error{.kind = errc::not_found, .code = "progress_not_found", .detail = "none yet"}));
+      }
+      told.push_back(std::move(step));
+    }
+    co_return answers;
+  }
+
   std::deque<engine::leased_job> waiting;
   std::optional<error> reserve_error, settle_error, extend_error, report_error;
   bool cancel_requested{false};
@@ -117,6 +135,9 @@ public:
   std::vector<settle_step> settled;
   std::vector<std::vector<engine::extend_lease>> extends;
   std::vector<engine::report_progress> reports;
+  /// Of the progress that there is of the request.
+  std::optional<std::uint32_t> total_steps;
+  std::vector<engine::put_progress> told;
 
 private:
   std::uint64_t stamp_{0};

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -36,6 +37,8 @@ using time_point = std::chrono::steady_clock::time_point;
 /// outcome is with the source.
 struct held_run {
   enum class phase : std::uint8_t { ready, running, returned };
+  /// Who keeps the progress of the request it belongs to.
+  enum class request_progress : std::uint8_t { unknown, free, ours, others };
 
   held_run(std::uint64_t number, std::shared_ptr<run_control> with, run_limits within,
            time_point reserved_at)
@@ -60,6 +63,7 @@ struct held_run {
   run_report unsent;
   /// A report is on its way; the outcome waits for it, so as not to overtake it.
   bool reporting{false};
+  request_progress request{request_progress::unknown};
   /// From the start of its handler on.
   std::optional<run_clock> clock;
   time_point armed_for{time_point::max()};
@@ -125,6 +129,16 @@ struct worker::state : public std::enable_shared_from_this<worker::state> {
   awaitable<void> send_reports(std::vector<run_ptr> runs);
   awaitable<void> send_checkpoints(const std::vector<run_ptr>& runs,
                                    std::vector<worker_detail::run_report>& reports);
+  // telling.cpp: the progress of requests.
+  struct telling {
+    run_ptr run;
+    double value{0};
+    std::optional<std::string> message;
+  };
+  awaitable<void> tell_progress(const std::vector<telling>& from);
+  awaitable<void> look_whose(const std::vector<telling>& from);
+  awaitable<void> tell_ends(const std::vector<run_ptr>& ended);
+
   awaitable<void> settle_loop();
   awaitable<bool> settle_batch(std::vector<run_ptr> runs);
   [[nodiscard]] bool settle_answered(const run_ptr& run, const result<engine::job_changed>& answer);

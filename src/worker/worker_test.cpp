@@ -151,6 +151,36 @@ TEST_F(Worker, RunsBlockingHandlersOnTheirThreads) {
   EXPECT_EQ(source_.reports.size(), 4U);
 }
 
+TEST_F(Worker, TellsTheProgressOfTheRequest) {
+  source_.add();
+  source_.waiting.back().what.spec.correlation_id = "import-17";
+  make([](job_context context) -> awaitable<handler_result> {
+    context.progress(0.25, "begun");
+    co_return job_succeeded{};
+  });
+  EXPECT_TRUE(run_while(settled(1)));
+  ASSERT_EQ(source_.told.size(), 3U);
+  // A look first, because somebody else may keep it.
+  EXPECT_FALSE(source_.told[0].total_steps || source_.told[0].step);
+  EXPECT_EQ(source_.told[1].correlation_id, "import-17");
+  EXPECT_EQ(source_.told[1].total_steps, 100U);
+  EXPECT_EQ(source_.told[1].step, 25U);
+  EXPECT_EQ(source_.told[1].message, "begun");
+  EXPECT_EQ(source_.told[2].status, engine::progress_status::completed);
+}
+
+TEST_F(Worker, LeavesAProgressAloneThatIsNotItsOwn) {
+  source_.add();
+  source_.waiting.back().what.spec.correlation_id = "import-17";
+  source_.total_steps = 5;
+  make([](job_context context) -> awaitable<handler_result> {
+    context.progress(0.25, "begun");
+    co_return job_succeeded{};
+  });
+  EXPECT_TRUE(run_while(settled(1)));
+  EXPECT_EQ(source_.told.size(), 1U);
+}
+
 TEST_F(Worker, SendsReportsBeforeTheOutcome) {
   source_.add();
   make([](job_context context) -> awaitable<handler_result> {

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -19,6 +20,15 @@
 #include <vector>
 
 namespace millrace::http {
+
+/// What becomes of a client of an event stream that does not take what there is.
+enum class slow_reader_policy : std::uint8_t {
+  /// It is sent nothing until it has taken what waits for it, and then goes on from there, from the
+  /// store's history; where that is gone it is told of a gap.
+  catch_up,
+  /// It is cut off, and may come back with its last id.
+  close,
+};
 
 /// What one client may cost. Every bound has an answer of its own when it is reached.
 struct server_limits {
@@ -38,6 +48,11 @@ struct server_limits {
   std::size_t body_bytes_max{std::size_t{32} << 20U};
   /// Bodies of all connections together; beyond it 503. Small bodies (64 KiB) do not count.
   std::size_t body_bytes_in_flight_max{std::size_t{512} << 20U};
+  /// What waits for one client of an event stream that reads slower than events come, beside one
+  /// batch; and for all of them together. Beyond it `slow_readers` says what becomes of it.
+  std::size_t stream_bytes_max{std::size_t{256} << 10U};
+  std::size_t stream_bytes_in_flight_max{std::size_t{512} << 20U};
+  slow_reader_policy slow_readers{slow_reader_policy::catch_up};
   /// Open connections; further ones are answered 503 and closed.
   std::size_t connections_max{20'000};
 };
@@ -118,8 +133,9 @@ public:
   /// `check_limit_settings`; nothing has changed then.
   [[nodiscard]] result<void> change_limits(limit_settings to);
 
-  /// Accepts no more; long polls answer empty at once, event streams end with `retry:`, running
-  /// requests finish; what is not done after `stop_deadline` is cut. Safe to call twice.
+  /// Accepts no more; long polls answer empty at once, event streams end with a `retry:` of their
+  /// own, running requests finish; what is not done after `stop_deadline` is cut. Safe to call
+  /// twice.
   [[nodiscard]] awaitable<void> stop();
 
 private:

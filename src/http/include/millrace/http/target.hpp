@@ -24,7 +24,7 @@ namespace millrace::http {
 ///   if (auto done = query->finish(); !done) …
 class query_reader final {
 public:
-  /// Errors: malformed (malformed_target); invalid_argument for more than 64 parameters.
+  /// Errors: malformed (malformed_target); invalid_argument for more than 128 parameters.
   [[nodiscard]] static result<query_reader> parse(std::string_view query);
 
   /// The value; the last where it stands there twice.

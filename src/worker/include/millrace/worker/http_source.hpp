@@ -25,6 +25,8 @@ public:
       std::vector<engine::extend_lease> steps) override;
   [[nodiscard]] awaitable<std::vector<result<engine::job_changed>>> report(
       std::vector<engine::report_progress> steps) override;
+  [[nodiscard]] awaitable<std::vector<result<std::uint32_t>>> tell(
+      std::vector<engine::put_progress> steps) override;
 
 private:
   client::api_client& server_;

@@ -2,9 +2,11 @@
 
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/engine/progress_steps.hpp>
 #include <millrace/engine/queue_steps.hpp>
 #include <millrace/queue/queue.hpp>
 
+#include <cstdint>
 #include <variant>
 #include <vector>
 
@@ -35,6 +37,9 @@ public:
       std::vector<engine::extend_lease> steps) = 0;
   [[nodiscard]] virtual awaitable<std::vector<result<engine::job_changed>>> report(
       std::vector<engine::report_progress> steps) = 0;
+  /// Changes the progress of requests; answers how many steps each of them has.
+  [[nodiscard]] virtual awaitable<std::vector<result<std::uint32_t>>> tell(
+      std::vector<engine::put_progress> steps) = 0;
 };
 
 }  // namespace millrace

@@ -1,0 +1,82 @@
+// Locks on Redis: P8 of the performance goals.
+//
+//   locks_bench --redis redis://127.0.0.1:6379 [--jobs 200000] [--callers 50] [--runs 5] [--once]
+//   [--json]
+//
+// A pair is taking a lock that is free and releasing it, each call awaited; every caller has locks
+// of its own. `--jobs` counts pairs. Every grant is looked at: one that is refused, or whose fence
+// does not grow, ends the run with an error.
+#include "queue_load.hpp"
+
+#include <millrace/engine_redis/redis_store.hpp>
+#include <millrace/locks/locks.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace millrace::bench {
+namespace {
+
+struct progress {
+  locks holders;
+  std::size_t wanted;
+  std::size_t begun{0};
+  std::size_t ended{0};
+};
+
+awaitable<void> call(progress& in, std::size_t caller) {
+  const engine::lock_key key{.resource = fmt::format("bench-{}", caller)};
+  std::uint64_t fence = 0;
+  while (in.begun < in.wanted) {
+    ++in.begun;
+    const std::string token = make_lock_token();
+    const auto taken = co_await in.holders.acquire({.key = key, .token = token}, duration{0});
+    if (!taken) stop(taken.error().detail);
+    if (!taken->granted || taken->lock.fence <= fence) stop("a lock was not granted in order");
+    fence = taken->lock.fence;
+    const auto released = co_await in.holders.release({.key = key, .token = token});
+    if (!released) stop(released.error().detail);
+    ++in.ended;
+  }
+}
+
+double pairs_per_second(engine::store& store, std::size_t pairs, std::size_t callers) {
+  progress in{.holders = locks{store}, .wanted = pairs};
+  asio::io_context loop(1);
+  for (std::size_t i = 0; i < callers; ++i) asio::co_spawn(loop, call(in, i), asio::detached);
+  const auto begin = steady::now();
+  loop.run();
+  const double took = seconds_since(begin);
+  if (in.ended != in.wanted) stop(fmt::format("{} of {} pairs", in.ended, in.wanted));
+  return static_cast<double>(pairs) / took;
+}
+
+int run(int argc, char** argv) {
+  const settings with = parse(argc, argv);
+  auto where = redis::parse_address(with.redis, "--redis");
+  if (!where) stop(where.error().detail);
+  auto opened = engine_redis::redis_store::open({.where = std::move(*where)});
+  if (!opened) stop(opened.error().detail);
+  report out(with.json);
+  for (int i = 0; i < with.runs; ++i) {
+    (void)pairs_per_second(**opened, with.jobs / 20, with.callers);
+    out.add({"millrace", fmt::format("{} callers", with.callers),
+             pairs_per_second(**opened, with.jobs, with.callers), "pairs/s",
+             "a fence that grows; released by the holder only"});
+    out.add({"millrace", "1 caller", pairs_per_second(**opened, with.jobs / 10, 1), "pairs/s",
+             "a fence that grows; released by the holder only"});
+  }
+  out.print();
+  return 0;
+}
+
+}  // namespace
+}  // namespace millrace::bench
+
+int main(int argc, char** argv) { return millrace::bench::run(argc, argv); }
