@@ -22,7 +22,13 @@ constexpr std::size_t actors = 4;
 constexpr std::size_t bytes_before_a_cut = 300'000;
 
 /// What happens to the processes and their connections meanwhile.
-enum class trouble : std::uint8_t { none, cuts, kills_and_stops };
+enum class trouble : std::uint8_t {
+  none,
+  cuts,
+  kills_and_stops,
+  /// Nobody tells them of what others change.
+  deaf,
+};
 
 struct proxy_ledger {
   std::atomic<std::uint16_t> port{0};
@@ -36,6 +42,7 @@ protected:
     const std::uint64_t seconds = number_from("MILLRACE_COHERENCE_SECONDS", seconds_default);
     std::cout << "MILLRACE_COHERENCE_SEED=" << seed << '\n';
     random_.seed(seed);
+    if (with == trouble::deaf) source_ = near_source::own;
     std::uint16_t port = server_.port();
     if (with == trouble::cuts) port = start_proxy();
     for (std::size_t slot = 0; slot < actors; ++slot) start(slot, port, bound);
@@ -54,7 +61,7 @@ private:
   void start(std::size_t slot, std::uint16_t port, std::chrono::milliseconds bound) {
     const std::uint64_t seed = random_();
     running_[slot] = fork_to(
-        [=, this] { coherence_actor(*ledger_, slot, port, bound, seed).run(); });
+        [=, this] { coherence_actor(*ledger_, slot, port, bound, seed, source_).run(); });
   }
 
   std::uint16_t start_proxy() {
@@ -92,6 +99,10 @@ private:
         "at most\n",
         all.reads.load(), all.near_hits.load(), all.writes.load(), all.failed.load(),
         proxies_->cuts.load(), all.behind.load(), all.furthest_behind.load());
+    if (with == trouble::deaf) {
+      EXPECT_GT(all.wrong, 0U);
+      return;
+    }
     EXPECT_EQ(all.wrong, 0U) << all.what.data();
     // It tries what it is meant to try.
     EXPECT_GT(all.near_hits, 100U);
@@ -102,12 +113,16 @@ private:
   redis::testing::redis_server server_;
   shared_ledger<coherence_ledger> ledger_;
   shared_ledger<proxy_ledger> proxies_;
+  near_source source_{near_source::told};
   std::array<pid_t, actors> running_{};
   pid_t proxy_{-1};
   std::mt19937_64 random_;
 };
 
 TEST_F(Coherence, HoldsBetweenProcesses) { run(trouble::none, 1s); }
+
+// The same with processes that are told nothing: it is found out.
+TEST_F(Coherence, IsFoundMissingWhereItIs) { run(trouble::deaf, 200ms); }
 
 TEST_F(Coherence, HoldsWhenConnectionsAreCut) { run(trouble::cuts, 600ms); }
 

@@ -100,8 +100,8 @@ struct coherence_ledger {
 class coherence_actor final {
 public:
   coherence_actor(coherence_ledger& ledger, std::size_t slot, std::uint16_t port,
-                  std::chrono::milliseconds bound, std::uint64_t seed)
-      : ledger_(ledger), slot_(slot), bound_(bound), random_(seed), cache_(port, bound) {}
+                  std::chrono::milliseconds bound, std::uint64_t seed, near_source source)
+      : ledger_(ledger), slot_(slot), bound_(bound), random_(seed), cache_(port, bound, source) {}
 
   void run() {
     std::uint64_t near_before = 0;

@@ -176,8 +176,11 @@ void near_cache::key_changed(std::string_view project, std::string_view key) {
 
 bool near_cache::tags_in_doubt(std::string_view name) {
   project* const of = find_project(name);
-  // A project that comes later asks the store later than the change.
-  if (of == nullptr) return false;
+  if (of == nullptr) {
+    // Nothing of it is kept, but something may be on its way from before the change.
+    project_cleared(name);
+    return false;
+  }
   of->in_doubt.store(true, std::memory_order_seq_cst);
   return true;
 }

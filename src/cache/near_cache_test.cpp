@@ -233,6 +233,24 @@ TEST_F(NearCache, NeverKeepsWhatWasReadBeforeAChange) {
   EXPECT_EQ(asks_of([&] { get("a"); }), 0U);
 }
 
+// The first read of a project is under way when its tags change.
+TEST_F(ToldNearCache, KeepsNothingOfBeforeAChangeOfTagsInAProjectThatIsNew) {
+  hear();
+  put("a", "1", {"t"});
+  faulty_.on_ask(1, conformance::fault::hold());
+  asio::io_context loop;
+  bool done = false;
+  asio::co_spawn(loop, cache_.get({.key = "a"}),
+                 [&](const std::exception_ptr&, const auto&) { done = true; });
+  loop.poll();
+  EXPECT_FALSE(near_->tags_in_doubt("default"));
+  faulty_.release();
+  loop.restart();
+  while (!done) loop.run_one();
+  EXPECT_EQ(asks_of([&] { get("a"); }), 1U);
+  EXPECT_EQ(asks_of([&] { get("a"); }), 0U);
+}
+
 TEST_F(NearCache, ReadsManyFromMemoryWhereAllAreThere) {
   put("a", "1");
   put("b", "2");

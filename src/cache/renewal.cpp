@@ -68,11 +68,18 @@ double any_chance() {
 
 read_decision shared_cache::decide(const cache_key& at, const aged_entry& found,
                                    const fill_options& with) const {
-  const duration average = state_->stats.figures(access_stats::no_family).average_load_time();
-  const entry_times times{.created_at = found.what.created_at,
-                          .expires_at = found.what.expires_at,
-                          .load_time = state_->times.of(at.key, average)};
-  return decide_read(with, times, found.what.created_at + found.age, any_chance());
+  entry_times times{.created_at = found.what.created_at, .expires_at = found.what.expires_at};
+  const bool by_chance = with.early > 0;
+  if (by_chance) times.load_time = state_->times.of(at.key);
+  return decide_read(with, times, found.what.created_at + found.age,
+                     by_chance ? any_chance() : 1.0);
+}
+
+std::optional<filled> shared_cache::in_outage(const cache_key& at, const fill_options& with) const {
+  if (with.outage != outage_rule::serve_stale || with_.near == nullptr) return std::nullopt;
+  auto kept = with_.near->find_in_outage(at);
+  if (!kept) return std::nullopt;
+  return to_filled(std::move(kept->what));
 }
 
 awaitable<result<filled>> shared_cache::get_or_set(cache_key at, loader load, fill_options with) {
@@ -83,29 +90,30 @@ awaitable<result<filled>> shared_cache::get_or_set(cache_key at, loader load, fi
   if (with.adaptive) static_cast<void>(state_->stats.count_access(at.key));
   auto found = co_await get_aged(at, takes_old ? stale::yes : stale::no);
   if (!found && with.outage == outage_rule::refuse) co_return std::unexpected(found.error());
-  if (!found && with.outage == outage_rule::serve_stale && with_.near != nullptr) {
-    if (auto kept = with_.near->find_in_outage(at)) co_return to_filled(std::move(kept->what));
+  if (!found) {
+    if (auto kept = in_outage(at, with)) co_return std::move(*kept);
+  }
+  auto decision = read_decision::load;
+  std::optional<filled> there;
+  if (found && *found) {
+    decision = decide(at, **found, with);
+    there = to_filled(std::move((*found)->what));
+    if (decision == read_decision::fresh) co_return std::move(*there);
   }
   auto what = std::make_unique<work>(work{.at = std::move(at), .load = std::move(load)});
   what->with = std::move(with);
-  if (!found || !*found) co_return co_await in_flight(std::move(what));
-
-  filled out = to_filled((*found)->what);
-  switch (decide(what->at, **found, what->with)) {
-    case read_decision::fresh: co_return out;
-    case read_decision::load: break;
-    case read_decision::fresh_and_renew:
-      what->when = filling::early;
-      what->version = out.version;
-      [[fallthrough]];
-    case read_decision::stale_and_renew:
-      if (!state_->loading.is_up(what->at)) {
-        begin_behind(co_await asio::this_coro::executor, std::move(what));
-      }
-      co_return out;
+  if (decision == read_decision::load) {
+    what->old = std::move(there);
+    co_return co_await in_flight(std::move(what));
   }
-  what->old = std::move(out);
-  co_return co_await in_flight(std::move(what));
+  if (decision == read_decision::fresh_and_renew) {
+    what->when = filling::early;
+    what->version = there->version;
+  }
+  if (!state_->loading.is_up(what->at)) {
+    begin_behind(co_await asio::this_coro::executor, std::move(what));
+  }
+  co_return std::move(*there);
 }
 
 awaitable<result<filled>> shared_cache::refresh(cache_key at, loader load, fill_options with) {

@@ -89,9 +89,12 @@ inline void kill_now(pid_t which) {
 /// The cache as a process has it: Redis, and memory in front that Redis keeps coherent.
 class process_cache final {
 public:
-  process_cache(std::uint16_t port, std::chrono::milliseconds age_max)
-      : near_(std::move(*near_cache::make(
-            {.bytes = std::size_t{1} << 20U, .source = near_source::told, .age_max = age_max}))) {
+  /// With `near_source::own` it believes to be alone, which is wrong.
+  process_cache(std::uint16_t port, std::chrono::milliseconds age_max,
+                near_source source = near_source::told)
+      : source_(source),
+        near_(std::move(*near_cache::make(
+            {.bytes = std::size_t{1} << 20U, .source = source, .age_max = age_max}))) {
     store_ = std::make_unique<near_store>(opened(port, age_max), *near_);
     cache_ = std::make_unique<shared_cache>(*store_, shared_cache::settings{.near = near_.get()});
   }
@@ -106,12 +109,13 @@ private:
       auto where = redis::parse_address("redis://127.0.0.1:" + std::to_string(port), "url");
       auto made = engine_redis::redis_store::open({.where = std::move(*where)});
       if (!made) continue;
-      (*made)->tell_cache_changes(*near_, age_max / 4);
+      if (source_ == near_source::told) (*made)->tell_cache_changes(*near_, age_max / 4);
       return std::move(*made);
     }
     throw std::runtime_error("the store does not open");
   }
 
+  const near_source source_;
   std::unique_ptr<near_cache> near_;
   std::unique_ptr<engine::store> store_;
   std::unique_ptr<shared_cache> cache_;

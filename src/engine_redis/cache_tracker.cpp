@@ -14,9 +14,13 @@ constexpr std::chrono::seconds retry_max{5};
 }  // namespace
 
 cache_tracker::cache_tracker(asio::io_context& context, redis::connection_options link,
-                             std::string root, engine::cache_observer& to,
+                             const std::string& root, engine::cache_observer& to,
                              std::chrono::milliseconds mark_every)
-    : to_(to), keys_(std::move(root) + "cache:"), mark_every_(mark_every), timer_(context) {
+    : to_(to),
+      state_key_(root + "state"),
+      keys_(root + "cache:"),
+      mark_every_(mark_every),
+      timer_(context) {
   link.name = "millrace-cache";
   link.down_policy = redis::when_down::refuse;
   // Whatever is not answered until the next mark is late.
@@ -45,13 +49,23 @@ void cache_tracker::link_changed(redis::link_state now) {
   if (ready_ == was_ready) return;
   ++connection_;
   projects_.clear();
+  found_at_ = -1;
   if (!ready_) {
     timer_.cancel();
     to_.lost();
     return;
   }
   to_.found();
+  ask_stamp();
   send_mark();
+}
+
+void cache_tracker::ask_stamp() {
+  link_->send(redis::command{"HGET"}.key(state_key_).arg("stamp"), {},
+              [this, on = connection_](const result<redis::reply>& answer) {
+                if (on != connection_ || !answer) return;
+                if (const auto stamp = answer->view().as_integer()) found_at_ = *stamp;
+              });
 }
 
 void cache_tracker::send_mark() {
@@ -87,7 +101,7 @@ void cache_tracker::key_changed(std::string_view key) {
   if (key[end] == '/') return to_.key_changed(name, key.substr(end + 1));
   if (key.substr(end) != ":tags" || !to_.tags_in_doubt(name)) return;
   auto of = projects_.find(name);
-  if (of == projects_.end()) of = projects_.emplace(std::string{name}, project{}).first;
+  if (of == projects_.end()) of = projects_.emplace(std::string{name}, project{.since = found_at_}).first;
   if (of->second.asking) {
     of->second.again = true;
   } else {

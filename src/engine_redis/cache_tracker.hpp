@@ -33,8 +33,8 @@ namespace millrace::engine_redis {
 class cache_tracker final {
 public:
   /// `link` says how to connect. `root`: what all keys of the store begin with.
-  cache_tracker(asio::io_context& context, redis::connection_options link, std::string root,
-                engine::cache_observer& to, std::chrono::milliseconds mark_every);
+  cache_tracker(asio::io_context& context, redis::connection_options link,
+                const std::string& root, engine::cache_observer& to, std::chrono::milliseconds mark_every);
   ~cache_tracker();
   cache_tracker(const cache_tracker&) = delete;
   cache_tracker& operator=(const cache_tracker&) = delete;
@@ -43,7 +43,7 @@ public:
 
 private:
   struct project {
-    /// The stamp of the newest invalidation that was told; -1: none yet.
+    /// The stamp of the newest invalidation that was told or is from before; -1: not known.
     std::int64_t since{-1};
     bool asking{false};
     /// Something came since it was asked.
@@ -53,15 +53,19 @@ private:
   void link_changed(redis::link_state now);
   void pushed(const redis::reply& push);
   void key_changed(std::string_view key);
+  void ask_stamp();
   void ask_tags(const std::string& name);
   void on_tags(const std::string& name, const result<redis::reply>& answer);
   void send_mark();
   void arm();
 
   engine::cache_observer& to_;
+  const std::string state_key_;
   const std::string keys_;
   const std::chrono::milliseconds mark_every_;
   std::map<std::string, project, std::less<>> projects_;
+  /// The store's last stamp of when it was found: what was invalidated until then is of no interest.
+  std::int64_t found_at_{-1};
   bool ready_{false};
   /// Counts connections: what was asked over an older one is not heard.
   std::uint64_t connection_{0};

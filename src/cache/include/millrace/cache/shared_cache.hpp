@@ -211,6 +211,8 @@ private:
       const std::string& project, const std::vector<std::string>& keys, stale too);
   [[nodiscard]] read_decision decide(const engine::cache_key& at, const aged_entry& found,
                                      const fill_options& with) const;
+  [[nodiscard]] std::optional<filled> in_outage(const engine::cache_key& at,
+                                                const fill_options& with) const;
 
   [[nodiscard]] awaitable<result<filled>> in_flight(std::unique_ptr<work> what);
   [[nodiscard]] awaitable<void> fly(std::unique_ptr<work> what);
