@@ -3,8 +3,8 @@
 //
 //   local_cache_bench [--json] [ROUNDS] [THREADS]
 //
-// With --json it prints one line for each of the figures that others are compared with: a hit on one
-// thread, by its processor time and by the clock, and hits on all threads by the clock.
+// With --json it prints one line for each of the figures that others are compared with: a hit on
+// one thread, by its processor time and by the clock, and hits on all threads by the clock.
 //
 // Keys by Zipf 0.99 of 10 000, which fit into the processor's caches, and of 100 000, which do not;
 // values of 128 bytes, 64 MiB. Every figure is the median of the
@@ -160,11 +160,10 @@ void measure(const workload& load, const shape& what, unsigned threads, unsigned
 
 // What one round comes to at its middle, for a program.
 void print_json(std::string_view metric, double value, std::string_view unit) {
-  fmt::print(
-      R"({{"system":"millrace","metric":"{}","value":{:.2f},"unit":"{}",)"
-      R"("guarantee":"10 000 keys, Zipf 0.99, 128 bytes"}})"
-      "\n",
-      metric, value, unit);
+  fmt::print(R"({{"system":"millrace","metric":"{}","value":{:.2f},"unit":"{}",)"
+             R"("guarantee":"10 000 keys, Zipf 0.99, 128 bytes"}})"
+             "\n",
+             metric, value, unit);
 }
 
 void measure_json(unsigned threads, unsigned rounds) {
@@ -217,9 +216,8 @@ int main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   const bool json = std::erase(words, "--json") > 0;
   const auto number = [&words](std::size_t at, unsigned otherwise) {
-    return at < words.size()
-               ? static_cast<unsigned>(std::strtoul(words[at].c_str(), nullptr, 10))
-               : otherwise;
+    return at < words.size() ? static_cast<unsigned>(std::strtoul(words[at].c_str(), nullptr, 10))
+                             : otherwise;
   };
   const unsigned rounds = std::max(1U, number(0, 7));
   const unsigned threads = std::max(1U, number(1, 2));

@@ -94,11 +94,10 @@ private:
 void print_json(load& work, std::size_t total, std::size_t in_flight) {
   work.run(std::min<std::size_t>(total, 100'000), in_flight, true);
   const double rate = work.run(total, in_flight, true);
-  fmt::print(
-      R"({{"system":"millrace","metric":"GET, {} in flight","value":{:.0f},"unit":"ops/s",)"
-      R"("guarantee":"one connection, one thread"}})"
-      "\n",
-      in_flight, rate);
+  fmt::print(R"({{"system":"millrace","metric":"GET, {} in flight","value":{:.0f},"unit":"ops/s",)"
+             R"("guarantee":"one connection, one thread"}})"
+             "\n",
+             in_flight, rate);
 }
 
 }  // namespace

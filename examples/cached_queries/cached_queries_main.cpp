@@ -52,9 +52,8 @@ awaitable<result<std::optional<cache::loaded_value>>> load(database* from, reque
   auto row = co_await from->read(what);
   if (!row) co_return std::unexpected(std::move(row.error()));
   // What a bot is made of is its own record; what was searched in it goes with it.
-  co_return cache::loaded_value{.value = std::move(*row),
-                                .content_type = "application/json",
-                                .tags = {tag_of(what)}};
+  co_return cache::loaded_value{
+      .value = std::move(*row), .content_type = "application/json", .tags = {tag_of(what)}};
 }
 
 cache::fill_options options_of(kind what) {

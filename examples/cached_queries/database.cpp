@@ -114,7 +114,8 @@ awaitable<result<std::string>> database::run(database* on, std::string statement
   const std::string text = std::to_string(id);
   const char* const values[] = {text.c_str()};
   const Oid types[] = {23};  // int4
-  const rows got(PQexecParams(with.get(), statement.c_str(), 1, types, values, nullptr, nullptr, 0));
+  const rows got(
+      PQexecParams(with.get(), statement.c_str(), 1, types, values, nullptr, nullptr, 0));
   const ExecStatusType status = PQresultStatus(got.get());
   result<std::string> out = std::string();
   if (status == PGRES_TUPLES_OK && PQntuples(got.get()) == 1) {

@@ -79,13 +79,14 @@ void background_loads::begin(const asio::any_io_executor& on, awaitable<void> wo
     place = state_->all.insert(state_->all.end(), one);
   }
   asio::co_spawn(one->strand, std::move(work),
-                 asio::bind_cancellation_slot(
-                     one->stop.slot(), [in = state_, one, place](const std::exception_ptr&) {
-                       // Cancelled, it ends by an exception; else with nothing to tell.
-                       const std::lock_guard held(in->mutex);
-                       in->all.erase(place);
-                       --in->taken;
-                     }));
+                 asio::bind_cancellation_slot(one->stop.slot(),
+                                              [in = state_, one, place](const std::exception_ptr&) {
+                                                // Cancelled, it ends by an exception; else with
+                                                // nothing to tell.
+                                                const std::lock_guard held(in->mutex);
+                                                in->all.erase(place);
+                                                --in->taken;
+                                              }));
 }
 
 awaitable<void> background_loads::stop() {

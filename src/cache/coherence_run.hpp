@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 /// Processes that read and write the same few keys, and a ledger beside the store that says what
@@ -111,7 +110,7 @@ public:
         const std::uint64_t hits = cache_->numbers().near_hits;
         ledger_.near_hits += hits - near_before;
         near_before = hits;
-        std::this_thread::sleep_for(std::chrono::milliseconds{random_() % 8});
+        rest(std::chrono::milliseconds{random_() % 8});
       }
     }
   }
@@ -212,7 +211,8 @@ private:
     if (by == 0) return;
     ++ledger_.behind;
     std::int64_t most = ledger_.furthest_behind;
-    while (by > most && !ledger_.furthest_behind.compare_exchange_weak(most, by)) {}
+    while (by > most && !ledger_.furthest_behind.compare_exchange_weak(most, by)) {
+    }
   }
 
   void complain(std::size_t key, std::uint64_t version, std::uint64_t floor, std::size_t writer,

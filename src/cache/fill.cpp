@@ -92,8 +92,7 @@ cache_key early_claim_of(const cache_key& at) {
 void hold_for(engine::store& store, const cache_key& at, std::uint64_t lease, duration length) {
   std::vector<engine::transaction> batch(1);
   batch.front().level = engine::durability::async;
-  batch.front().steps.emplace_back(
-      engine::renew_claim{.at = at, .lease = lease, .length = length});
+  batch.front().steps.emplace_back(engine::renew_claim{.at = at, .lease = lease, .length = length});
   store.submit(std::move(batch), [](const std::vector<engine::commit_result>&) {});
 }
 

@@ -21,7 +21,8 @@ class load_times final {
 public:
   void note(std::string_view key, duration took) noexcept {
     const std::uint64_t hash = text_hash(key, 3);
-    const auto span = static_cast<std::uint64_t>(std::clamp<std::int64_t>(took.count(), 1, longest));
+    const auto span =
+        static_cast<std::uint64_t>(std::clamp<std::int64_t>(took.count(), 1, longest));
     sum_.fetch_add(span, std::memory_order_relaxed);
     count_.fetch_add(1, std::memory_order_relaxed);
     // The upper half says whose it is.

@@ -90,8 +90,8 @@ bool local_cache::tags_moved(const cached_value& value, std::uint64_t since) con
 
 bool local_cache::outdated(const cached_value& value, std::uint64_t hash,
                            std::uint64_t since) const noexcept {
-  return all_at_.load(std::memory_order_acquire) > since || barrier_of(key_barriers_, hash) > since ||
-         tags_moved(value, since);
+  return all_at_.load(std::memory_order_acquire) > since ||
+         barrier_of(key_barriers_, hash) > since || tags_moved(value, since);
 }
 
 local_cache::standing local_cache::standing_of(const cached_value& value,

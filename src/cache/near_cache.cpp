@@ -63,9 +63,8 @@ near_cache::~near_cache() = default;
 
 result<std::unique_ptr<near_cache>> near_cache::make(near_options options) {
   if (options.age_max < near_age_min || options.age_max > near_age_max) {
-    return invalid("age_max",
-                   fmt::format("age_max must be {} ms to {} min.", near_age_min.count(),
-                               near_age_max.count()));
+    return invalid("age_max", fmt::format("age_max must be {} ms to {} min.", near_age_min.count(),
+                                          near_age_max.count()));
   }
   if (options.outage_for < duration{0} || options.outage_for > engine::cache_ttl_max) {
     return invalid("outage_for", "outage_for must be 0 to a year.");
@@ -228,26 +227,23 @@ engine::step address_of(const engine::step& one) {
 }  // namespace
 
 void near_cache::forget(const engine::step& done) {
-  std::visit(overloaded{[this](const engine::put_cache& put) {
-                          key_changed(put.at.project, put.at.key);
-                        },
-                        [this](const engine::delete_cache& gone) {
-                          key_changed(gone.at.project, gone.at.key);
-                        },
-                        [this](const engine::invalidate_tag& tagged) {
-                          tag_invalidated(tagged.project, tagged.tag);
-                        },
-                        [this](const engine::delete_matching& matching) {
-                          const std::string root = matching.project + "/";
-                          kept_->evict_where([&](std::string_view name) {
-                            return name.starts_with(root) &&
-                                   engine::matches_glob(matching.pattern,
-                                                        name.substr(root.size()));
-                          });
-                        },
-                        [this](const engine::clear_cache& all) { project_cleared(all.project); },
-                        [](const auto&) {}},
-             done);
+  std::visit(
+      overloaded{
+          [this](const engine::put_cache& put) { key_changed(put.at.project, put.at.key); },
+          [this](const engine::delete_cache& gone) { key_changed(gone.at.project, gone.at.key); },
+          [this](const engine::invalidate_tag& tagged) {
+            tag_invalidated(tagged.project, tagged.tag);
+          },
+          [this](const engine::delete_matching& matching) {
+            const std::string root = matching.project + "/";
+            kept_->evict_where([&](std::string_view name) {
+              return name.starts_with(root) &&
+                     engine::matches_glob(matching.pattern, name.substr(root.size()));
+            });
+          },
+          [this](const engine::clear_cache& all) { project_cleared(all.project); },
+          [](const auto&) {}},
+      done);
 }
 
 near_store::near_store(std::unique_ptr<engine::store> behind, near_cache& near)

@@ -31,7 +31,9 @@ TEST(RefreshPolicy, RenewsEarlyByChanceCostAndTimeLeft) {
       {1ms, -1s, 1.0, 1.0, true},
   };
   for (const auto& [load, left, chance, eagerness, renews] : cases) {
-    EXPECT_EQ(renews_early({.expires_at = expiry, .load_time = load}, expiry - left, chance, eagerness), renews)
+    EXPECT_EQ(
+        renews_early({.expires_at = expiry, .load_time = load}, expiry - left, chance, eagerness),
+        renews)
         << load.count() << " " << left.count() << " " << chance;
   }
 }
@@ -45,8 +47,9 @@ TEST(RefreshPolicy, OfManyCallersFewRenew) {
     int own = 0;
     // Until the first one that renews has had the time to load.
     for (duration left = 10s; left > 0s && own == 0; left -= 1ms) {
-      own += renews_early({.expires_at = expiry, .load_time = 50ms}, expiry - left,
-                          chance(random)) ? 1 : 0;
+      own += renews_early({.expires_at = expiry, .load_time = 50ms}, expiry - left, chance(random))
+                 ? 1
+                 : 0;
     }
     renewed += own;
   }
@@ -60,11 +63,16 @@ TEST(RefreshPolicy, DecidesARead) {
   const fill_options ahead{.ahead = 0.75};
   const std::tuple<const fill_options*, duration, read_decision> cases[] = {
       // after expiry
-      {&strict, -1ms, fresh},        {&strict, 0s, load},
-      {&lenient, -1ms, fresh},       {&lenient, 0s, stale_and_renew},
-      {&lenient, 10s - 1us, stale_and_renew}, {&lenient, 10s, load},
-      {&eager, -7s, fresh},          {&eager, -6s, fresh_and_renew},
-      {&ahead, -16s, fresh},         {&ahead, -15s, fresh_and_renew},
+      {&strict, -1ms, fresh},
+      {&strict, 0s, load},
+      {&lenient, -1ms, fresh},
+      {&lenient, 0s, stale_and_renew},
+      {&lenient, 10s - 1us, stale_and_renew},
+      {&lenient, 10s, load},
+      {&eager, -7s, fresh},
+      {&eager, -6s, fresh_and_renew},
+      {&ahead, -16s, fresh},
+      {&ahead, -15s, fresh_and_renew},
   };
   // Half the callers renew what took 10 s 6.9 s ahead.
   const entry_times entry{expiry - 1min, expiry, 10s};

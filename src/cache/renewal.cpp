@@ -23,9 +23,7 @@ namespace {
 /// How long nobody waits without a look of their own, should a hint be lost.
 constexpr auto safety_look = 1s;
 
-bool is_timed(const fill_options& with) {
-  return with.soft_timeout > 0s || with.hard_timeout > 0s;
-}
+bool is_timed(const fill_options& with) { return with.soft_timeout > 0s || with.hard_timeout > 0s; }
 
 error took_too_long() {
   return {errc::deadline_exceeded, "load_timeout",

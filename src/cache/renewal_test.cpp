@@ -236,9 +236,7 @@ TEST_F(Renewal, EndsWhatRunsBehindWhenItIsStopped) {
       << "the claim was given back";
 }
 
-TEST_F(Renewal, ChecksItsOptions) {
-  EXPECT_EQ(get(here_, {.jitter = 2}).value, "invalid_value");
-}
+TEST_F(Renewal, ChecksItsOptions) { EXPECT_EQ(get(here_, {.jitter = 2}).value, "invalid_value"); }
 
 }  // namespace
 }  // namespace millrace::cache

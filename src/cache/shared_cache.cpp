@@ -99,7 +99,7 @@ awaitable<result<std::optional<cache_entry>>> shared_cache::get(cache_key at, st
 // Only where all are there: a part of them saves no round trip.
 std::optional<std::vector<std::optional<cache_entry>>> shared_cache::find_all_near(
     const std::string& project, const std::vector<std::string>& keys, stale too) {
-  if (with_.near == nullptr) return std::nullopt;
+  if (with_.near == nullptr || keys.empty()) return std::nullopt;
   std::vector<std::optional<cache_entry>> all;
   std::size_t bytes = 0;
   for (const std::string& key : keys) {

@@ -7,6 +7,8 @@
 #include <millrace/cache/shared_cache.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
 
+#include <time.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -19,8 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <type_traits>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -33,8 +34,8 @@ template <class Ledger>
 class shared_ledger final {
 public:
   shared_ledger() {
-    void* const at = ::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const at =
+        ::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) throw std::runtime_error("no shared memory");
     ledger_ = new (at) Ledger();
   }
@@ -53,6 +54,24 @@ inline std::int64_t shared_now() {
   timespec at{};
   ::clock_gettime(CLOCK_MONOTONIC, &at);
   return std::int64_t{at.tv_sec} * 1'000'000 + at.tv_nsec / 1000;
+}
+
+/// Lets other processes go on for a while; they cannot tell us when.
+template <class Rep, class Period>
+void rest(std::chrono::duration<Rep, Period> span) {
+  // tidy: allow sleeping_test because other processes cannot tell us
+  std::this_thread::sleep_for(span);
+}
+
+/// Waits until it fits; false when it does not for long.
+template <class Condition>
+[[nodiscard]] bool comes(Condition fits) {
+  const std::int64_t late = shared_now() + 60'000'000;
+  while (!fits()) {
+    if (shared_now() > late) return false;
+    rest(std::chrono::milliseconds{1});
+  }
+  return true;
 }
 
 /// Runs `work` in a process of its own, which ends with it. Requires: this process has one thread.

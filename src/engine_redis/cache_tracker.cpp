@@ -101,7 +101,8 @@ void cache_tracker::key_changed(std::string_view key) {
   if (key[end] == '/') return to_.key_changed(name, key.substr(end + 1));
   if (key.substr(end) != ":tags" || !to_.tags_in_doubt(name)) return;
   auto of = projects_.find(name);
-  if (of == projects_.end()) of = projects_.emplace(std::string{name}, project{.since = found_at_}).first;
+  if (of == projects_.end())
+    of = projects_.emplace(std::string{name}, project{.since = found_at_}).first;
   if (of->second.asking) {
     of->second.again = true;
   } else {

@@ -33,8 +33,8 @@ namespace millrace::engine_redis {
 class cache_tracker final {
 public:
   /// `link` says how to connect. `root`: what all keys of the store begin with.
-  cache_tracker(asio::io_context& context, redis::connection_options link,
-                const std::string& root, engine::cache_observer& to, std::chrono::milliseconds mark_every);
+  cache_tracker(asio::io_context& context, redis::connection_options link, const std::string& root,
+                engine::cache_observer& to, std::chrono::milliseconds mark_every);
   ~cache_tracker();
   cache_tracker(const cache_tracker&) = delete;
   cache_tracker& operator=(const cache_tracker&) = delete;
@@ -64,7 +64,8 @@ private:
   const std::string keys_;
   const std::chrono::milliseconds mark_every_;
   std::map<std::string, project, std::less<>> projects_;
-  /// The store's last stamp of when it was found: what was invalidated until then is of no interest.
+  /// The store's last stamp of when it was found: what was invalidated until then is of no
+  /// interest.
   std::int64_t found_at_{-1};
   bool ready_{false};
   /// Counts connections: what was asked over an older one is not heard.

@@ -173,8 +173,8 @@ void store_impl::tell_cache_changes(engine::cache_observer& to,
     link.tls = with_.tls;
     link.connect_timeout = with_.connect_timeout;
     link.request_timeout = with_.request_timeout;
-    tracker_ = std::make_unique<cache_tracker>(context_, std::move(link), "{" + with_.prefix + "}:",
-                                               to, mark_every);
+    tracker_ = std::make_unique<cache_tracker>(context_, std::move(link),
+                                               "{" + with_.prefix + "}:", to, mark_every);
     finished.set_value();
   });
 }

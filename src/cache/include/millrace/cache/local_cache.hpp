@@ -125,9 +125,9 @@ private:
   [[nodiscard]] standing standing_of(const cached_value& value, timestamp now) const noexcept;
 
   // Invalidations are numbered. A place of `key_barriers_` holds the number of the last one of the
-  // keys that fall on it, one of `tag_barriers_` the same of tags; `all_at_` that of the last one of
-  // everything. An entry carries the number at which its value was asked for, and is void where a
-  // barrier is higher. Keys come often and tags stand for many entries: they share no places.
+  // keys that fall on it, one of `tag_barriers_` the same of tags; `all_at_` that of the last one
+  // of everything. An entry carries the number at which its value was asked for, and is void where
+  // a barrier is higher. Keys come often and tags stand for many entries: they share no places.
   std::atomic<std::uint64_t> sequence_{1};
   std::atomic<std::uint64_t> all_at_{0};
   barriers key_barriers_;

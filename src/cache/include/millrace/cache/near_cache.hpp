@@ -73,7 +73,8 @@ struct near_hit {
 ///   again, all that was kept is dropped first. With `outage_for`, what was kept is given, marked
 ///   stale, for that long to those who take stale values and cannot reach the store.
 /// - **Versions**: an entry never takes the place of a newer one of its key.
-/// - **Times** are those of the store. An entry ends here no later than there, but for the time that
+/// - **Times** are those of the store. An entry ends here no later than there, but for the time
+/// that
 ///   the store's clock runs slower than this machine's.
 ///
 /// That there is nothing under a key is never kept; an entry that says so ("there is no such user")

@@ -61,7 +61,8 @@ public:
 
   /// Tells of every change of the cache, by whichever process, until the store ends. To be called
   /// once. It takes a connection of its own, that the server pushes to (CLIENT TRACKING); it is
-  /// made again whenever it is lost, and nothing is told meanwhile. `mark_every`: between two marks.
+  /// made again whenever it is lost, and nothing is told meanwhile. `mark_every`: between two
+  /// marks.
   virtual void tell_cache_changes(engine::cache_observer& to,
                                   std::chrono::milliseconds mark_every) = 0;
 };

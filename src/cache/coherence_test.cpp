@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <iostream>
 #include <random>
-#include <thread>
 #include <vector>
 
 namespace millrace::cache::proof {
@@ -48,7 +47,7 @@ protected:
     for (std::size_t slot = 0; slot < actors; ++slot) start(slot, port, bound);
     const std::int64_t end = shared_now() + static_cast<std::int64_t>(seconds) * 1'000'000;
     while (shared_now() < end && ledger_->wrong == 0) {
-      std::this_thread::sleep_for(std::chrono::milliseconds{50 + random_() % 400});
+      rest(std::chrono::milliseconds{50 + random_() % 400});
       if (with == trouble::kills_and_stops) disturb(port, bound);
     }
     ledger_->over = true;
@@ -60,8 +59,8 @@ protected:
 private:
   void start(std::size_t slot, std::uint16_t port, std::chrono::milliseconds bound) {
     const std::uint64_t seed = random_();
-    running_[slot] = fork_to(
-        [=, this] { coherence_actor(*ledger_, slot, port, bound, seed, source_).run(); });
+    running_[slot] =
+        fork_to([=, this] { coherence_actor(*ledger_, slot, port, bound, seed, source_).run(); });
   }
 
   std::uint16_t start_proxy() {
@@ -71,11 +70,11 @@ private:
       redis::testing::cutting_proxy proxy(server_.port(), bytes_before_a_cut, seed);
       proxies_->port = proxy.port();
       while (true) {
-        std::this_thread::sleep_for(20ms);
+        rest(20ms);
         proxies_->cuts = proxy.cuts();
       }
     });
-    while (proxies_->port == 0) std::this_thread::sleep_for(1ms);
+    while (proxies_->port == 0) rest(1ms);
     return proxies_->port;
   }
 
@@ -88,7 +87,7 @@ private:
     }
     // It goes on when what it has kept is too old.
     ::kill(running_[slot], SIGSTOP);
-    std::this_thread::sleep_for(bound + std::chrono::milliseconds{random_() % 200});
+    rest(bound + std::chrono::milliseconds{random_() % 200});
     ::kill(running_[slot], SIGCONT);
   }
 

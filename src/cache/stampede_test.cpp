@@ -13,7 +13,6 @@
 #include <chrono>
 #include <exception>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace millrace::cache::proof {
@@ -60,7 +59,7 @@ void miss_together(ledger* in, std::uint16_t port) {
   const process_cache cache(port, 2s);
   asio::io_context loop{1};
   ++in->ready;
-  while (!in->go) std::this_thread::sleep_for(1ms);
+  while (!in->go) rest(1ms);
   for (std::size_t i = 0; i < callers; ++i) {
     asio::co_spawn(loop, cache->get_or_set({.key = "cold"}, [in] { return load_it(in); }),
                    [in](const std::exception_ptr&, const result<filled>& done) {
@@ -80,15 +79,6 @@ protected:
     ASSERT_TRUE(comes([&] { return ledger_->ready == processes; }));
     ledger_->go = true;
   }
-  template <class Condition>
-  static bool comes(Condition fits) {
-    const std::int64_t late = shared_now() + 60'000'000;
-    while (!fits()) {
-      if (shared_now() > late) return false;
-      std::this_thread::sleep_for(1ms);
-    }
-    return true;
-  }
   void end() {
     ledger_->let = true;
     for (const pid_t one : running_) EXPECT_TRUE(ended_well(one));
@@ -96,8 +86,8 @@ protected:
   // The one that loads, or the first other.
   pid_t take_out(bool loader) {
     const pid_t loads = ledger_->each[0].by;
-    const auto at = std::ranges::find_if(running_,
-                                         [&](pid_t one) { return (one == loads) == loader; });
+    const auto at =
+        std::ranges::find_if(running_, [&](pid_t one) { return (one == loads) == loader; });
     const pid_t taken = *at;
     running_.erase(at);
     return taken;
@@ -111,7 +101,7 @@ protected:
 TEST_F(Stampede, TwentyProcessesLoadOnce) {
   start();
   ASSERT_TRUE(comes([&] { return ledger_->loads > 0; }));
-  std::this_thread::sleep_for(300ms);
+  rest(300ms);
   end();
   EXPECT_EQ(ledger_->loads, 1U);
   EXPECT_EQ(ledger_->answers, processes * callers);
@@ -124,7 +114,7 @@ TEST_F(Stampede, TwentyProcessesLoadOnceWhenOneThatWaitsIsKilled) {
   ASSERT_TRUE(comes([&] { return ledger_->each[0].by != 0; }));
   kill_now(take_out(false));
   // Longer than a claim lasts that nobody renews.
-  std::this_thread::sleep_for(2500ms);
+  rest(2500ms);
   end();
   EXPECT_EQ(ledger_->loads, 1U);
   EXPECT_EQ(ledger_->answers, (processes - 1) * callers);
@@ -139,7 +129,7 @@ TEST_F(Stampede, HasOneSuccessorWhenTheLoaderIsKilled) {
   const std::int64_t killed = shared_now();
   ASSERT_TRUE(comes([&] { return ledger_->each[1].began != 0; }));
   const std::int64_t waited = ledger_->each[1].began - killed;
-  std::this_thread::sleep_for(300ms);
+  rest(300ms);
   end();
   EXPECT_EQ(ledger_->loads, 2U);
   EXPECT_FALSE(ledger_->each[0].ended);

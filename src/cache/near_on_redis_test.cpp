@@ -1,4 +1,4 @@
-#include "testing_redis.hpp"
+#include "testing_processes.hpp"
 
 #include <millrace/base/testing.hpp>
 #include <millrace/cache/near_cache.hpp>
@@ -10,7 +10,6 @@
 #include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,9 +26,8 @@ struct one_process {
                        const std::string& user = "") {
     near = std::move(*near_cache::make(
         {.bytes = std::size_t{1} << 20U, .source = near_source::told, .age_max = age_max}));
-    auto where = redis::parse_address("redis://" + user + "127.0.0.1:" +
-                                          std::to_string(server.port()),
-                                      "url");
+    auto where = redis::parse_address(
+        "redis://" + user + "127.0.0.1:" + std::to_string(server.port()), "url");
     auto opened = engine_redis::redis_store::open({.where = std::move(*where)});
     if (!opened) throw std::runtime_error(opened.error().detail);
     (*opened)->tell_cache_changes(*near, age_max / 4);
@@ -38,9 +36,8 @@ struct one_process {
   }
 
   void put(std::string key, std::string value, std::vector<std::string> tags = {}) {
-    const auto done = run_coro(cache->put({.at = {.key = std::move(key)},
-                                           .value = std::move(value),
-                                           .tags = std::move(tags)}));
+    const auto done = run_coro(cache->put(
+        {.at = {.key = std::move(key)}, .value = std::move(value), .tags = std::move(tags)}));
     EXPECT_TRUE(done) << done.error().detail;
   }
   std::string get(const std::string& key) {
@@ -50,23 +47,13 @@ struct one_process {
   }
   /// Reads it until it lies near.
   void bring_near(const std::string& key) {
-    EXPECT_TRUE(comes([&] {
+    EXPECT_TRUE(proof::comes([&] {
       const auto before = cache->numbers().near_hits;
       static_cast<void>(get(key));
       return cache->numbers().near_hits > before;
     })) << key;
   }
   bool is_near(const std::string& key) { return near->find({.key = key}, false).has_value(); }
-
-  template <class Condition>
-  static bool comes(Condition fits) {
-    const auto late = steady::now() + 20s;
-    while (!fits()) {
-      if (steady::now() > late) return false;
-      std::this_thread::sleep_for(1ms);
-    }
-    return true;
-  }
 
   std::unique_ptr<near_cache> near;
   std::unique_ptr<engine::store> store;
@@ -81,7 +68,7 @@ redis_server& shared_server() {
 class NearOnRedis : public testing::Test {
 protected:
   void expect_soon(one_process& in, const std::string& key, const std::string& value) {
-    EXPECT_TRUE(one_process::comes([&] { return in.get(key) == value; }))
+    EXPECT_TRUE(proof::comes([&] { return in.get(key) == value; }))
         << key << " stays " << in.get(key);
   }
 
@@ -127,7 +114,7 @@ TEST_F(NearOnRedis, TellsTagsApart) {
     ASSERT_TRUE(run_coro(here_.cache->invalidate("default", "tag " + std::to_string(i))));
   }
   for (int i = 0; i < 20; ++i) expect_soon(there_, "tagged:" + std::to_string(i), "none");
-  EXPECT_TRUE(one_process::comes([&] { return there_.is_near("tagged:other"); }));
+  EXPECT_TRUE(proof::comes([&] { return there_.is_near("tagged:other"); }));
 }
 
 TEST_F(NearOnRedis, NeverGivesItsOwnWritesLate) {
@@ -145,9 +132,9 @@ TEST(NearOnRedisAlone, DropsEverythingWhenTheServerIsEmptied) {
   one_process here{server};
   here.put("a", "1");
   here.bring_near("a");
-  ASSERT_TRUE(redis::testing::run_program(
-      {"redis-cli", "-p", std::to_string(server.port()), "flushall"}));
-  EXPECT_TRUE(one_process::comes([&] { return !here.is_near("a"); }));
+  ASSERT_TRUE(
+      redis::testing::run_program({"redis-cli", "-p", std::to_string(server.port()), "flushall"}));
+  EXPECT_TRUE(proof::comes([&] { return !here.is_near("a"); }));
 }
 
 TEST(NearOnRedisAlone, GivesNothingWhileItHearsNothing) {
@@ -157,16 +144,16 @@ TEST(NearOnRedisAlone, GivesNothingWhileItHearsNothing) {
   here.bring_near("a");
   server.freeze();
   const auto frozen = steady::now();
-  EXPECT_TRUE(one_process::comes([&] { return !here.is_near("a"); }));
+  EXPECT_TRUE(proof::comes([&] { return !here.is_near("a"); }));
   EXPECT_LT(steady::now() - frozen, 5s);
   server.resume();
   here.bring_near("a");
   server.kill();
-  EXPECT_TRUE(one_process::comes([&] { return !here.near->is_told(); }));
+  EXPECT_TRUE(proof::comes([&] { return !here.near->is_told(); }));
   EXPECT_FALSE(here.is_near("a"));
   server.restart();
-  EXPECT_TRUE(one_process::comes([&] { return here.near->is_told(); }));
-  EXPECT_TRUE(one_process::comes([&] { return here.get("a") == "none"; }))
+  EXPECT_TRUE(proof::comes([&] { return here.near->is_told(); }));
+  EXPECT_TRUE(proof::comes([&] { return here.get("a") == "none"; }))
       << "what it had before is not given: the server has lost it";
 }
 
