@@ -13,11 +13,13 @@ PREFIX ?= /usr/local
 SECONDS_OF_TORTURE ?= 600
 SECONDS_OF_FUZZING ?= 600
 RANDOM_RUNS ?= 10000
+SECONDS_OF_COHERENCE ?= 60
 
 # What the program runs on: embedded or redis.
 ENGINE ?= embedded
 
-.PHONY: help build run dev redis-cli test test-valkey bench torture fuzz differential lint
+.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture fuzz
+.PHONY: differential lint
 .PHONY: tidy-check format format-check install clean
 
 help: ## This list
@@ -56,13 +58,30 @@ bench: ## Every benchmark beside its peers
 	@$(MAKE) bench-queue ENGINE=redis
 	@$(MAKE) bench-sse
 	@$(MAKE) bench-locks ENGINE=redis
+	@$(MAKE) bench-cache ENGINE=redis
 
 bench-locks: ENGINE = redis
+
+bench-cache: ## The cache, our client of Redis and entries over HTTP beside their peers
+	@tools/setup --for bench --engine redis
+	@tools/build release
+	@bench/cache_bench
 
 bench-%: ## One benchmark beside its peers: bench-queue (ENGINE=redis)
 	@tools/setup --for bench --engine $(ENGINE)
 	@tools/build release
 	@bench/$*_bench --engine $(ENGINE)
+
+demo-cache: ## A workload on PostgreSQL without a cache and with one (ARGS="40000 32 1")
+	@tools/setup --for bench
+	@tools/build release cached_queries
+	@examples/cached_queries/run $(ARGS)
+
+coherence: ## Processes with a cache each, read, written, killed and cut off at random (SECONDS_OF_COHERENCE=60 a kind)
+	@tools/setup --for test
+	@tools/build dev cache_redis_tests
+	@MILLRACE_COHERENCE_SECONDS=$(SECONDS_OF_COHERENCE) \
+	  build/dev/src/cache/cache_redis_tests --gtest_filter='Coherence.*'
 
 torture: ## Kills everything at random for ten minutes (ENGINE=redis kills Redis too)
 	@tools/setup --for run --engine $(ENGINE)

@@ -1,7 +1,10 @@
 // What the local cache costs: a hit on one thread and on several at once, mixes of reads and
 // writes, and how many bytes of memory it takes beside what it says.
 //
-//   local_cache_bench [ROUNDS] [THREADS]
+//   local_cache_bench [--json] [ROUNDS] [THREADS]
+//
+// With --json it prints one line for each of the figures that others are compared with: a hit on
+// one thread, by its processor time and by the clock, and hits on all threads by the clock.
 //
 // Keys by Zipf 0.99 of 10 000, which fit into the processor's caches, and of 100 000, which do not;
 // values of 128 bytes, 64 MiB. Every figure is the median of the
@@ -155,6 +158,37 @@ void measure(const workload& load, const shape& what, unsigned threads, unsigned
       rate(wall[wall.size() / 2]), rate(wall.front()));
 }
 
+// What one round comes to at its middle, for a program.
+void print_json(std::string_view metric, double value, std::string_view unit) {
+  fmt::print(R"({{"system":"millrace","metric":"{}","value":{:.2f},"unit":"{}",)"
+             R"("guarantee":"10 000 keys, Zipf 0.99, 128 bytes"}})"
+             "\n",
+             metric, value, unit);
+}
+
+void measure_json(unsigned threads, unsigned rounds) {
+  const workload load = make_workload(few_keys);
+  const auto cache = *local_cache::make({});
+  const timestamp now = system_clock_source{}.now();
+  for (std::uint32_t key = 0; key < load.keys.size(); ++key) {
+    cache->put(value_of(load, key, now), cache->ticket(), now);
+  }
+  std::vector<double> cpu;
+  std::vector<double> alone;
+  std::vector<double> together;
+  for (unsigned i = 0; i < rounds; ++i) {
+    const timing one = run(*cache, load, {.name = "hit"}, 1);
+    cpu.push_back(one.cpu);
+    alone.push_back(one.wall);
+    together.push_back(run(*cache, load, {.name = "hit"}, threads).wall);
+  }
+  for (auto* each : {&cpu, &alone, &together}) std::ranges::sort(*each);
+  print_json("hit, one thread", cpu[rounds / 2], "ns");
+  print_json("hits, one thread", 1e9 / alone[rounds / 2], "ops/s");
+  print_json(fmt::format("hits, {} threads", threads), threads * 1e9 / together[rounds / 2],
+             "ops/s");
+}
+
 void memory(const workload& load) {
   const auto in_use = [] { return static_cast<double>(::mallinfo2().uordblks); };
   const double before = in_use();
@@ -179,8 +213,18 @@ void memory(const workload& load) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto rounds = static_cast<unsigned>(argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 7);
-  const auto threads = static_cast<unsigned>(argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 2);
+  std::vector<std::string> words(argv + 1, argv + argc);
+  const bool json = std::erase(words, "--json") > 0;
+  const auto number = [&words](std::size_t at, unsigned otherwise) {
+    return at < words.size() ? static_cast<unsigned>(std::strtoul(words[at].c_str(), nullptr, 10))
+                             : otherwise;
+  };
+  const unsigned rounds = std::max(1U, number(0, 7));
+  const unsigned threads = std::max(1U, number(1, 2));
+  if (json) {
+    measure_json(threads, rounds);
+    return 0;
+  }
   fmt::print("{} steps a thread and round, {} rounds, seed {}\n", steps, rounds, seed);
   access_stats stats;
   for (const std::size_t keys : {few_keys, many_keys}) {

@@ -1,7 +1,9 @@
 // How fast our Redis client is: GET and SET over one connection, so many of them under way at any
 // time, and the round trip of one alone.
 //
-//   redis_client_bench [URL] [REQUESTS] [IN_FLIGHT] [PAYLOAD_BYTES]
+//   redis_client_bench [URL] [REQUESTS] [IN_FLIGHT] [PAYLOAD_BYTES] [--json]
+//
+// With --json it prints one line for what GET reaches, and nothing else.
 //
 // redis-benchmark -c 1 -P IN_FLIGHT is the same from the server's own hand.
 
@@ -41,7 +43,8 @@ public:
   load(asio::io_context& context, connection& to, std::string_view name, std::size_t payload)
       : context_(context), to_(to), name_(name), value_(payload, 'x') {}
 
-  void run(std::size_t total, std::size_t in_flight) {
+  /// Requests a second.
+  double run(std::size_t total, std::size_t in_flight, bool quiet = false) {
     left_ = total;
     owed_ = 0;
     failed_ = 0;
@@ -53,9 +56,11 @@ public:
     context_.run();
     const double took = std::chrono::duration<double>(steady::now() - started).count();
     const auto count = static_cast<double>(total);
+    if (quiet) return failed_ == 0 ? count / took : 0;
     fmt::print("{} {} in flight: {:.0f} /s, {:.0f} ns of CPU each, {:.1f} a write, {} failed\n",
                name_, in_flight, count / took, (cpu_seconds() - cpu) / count * 1e9,
                count / static_cast<double>(to_.status().writes - writes), failed_);
+    return count / took;
   }
 
 private:
@@ -85,10 +90,21 @@ private:
   std::size_t failed_{0};
 };
 
+// One figure, for a program.
+void print_json(load& work, std::size_t total, std::size_t in_flight) {
+  work.run(std::min<std::size_t>(total, 100'000), in_flight, true);
+  const double rate = work.run(total, in_flight, true);
+  fmt::print(R"({{"system":"millrace","metric":"GET, {} in flight","value":{:.0f},"unit":"ops/s",)"
+             R"("guarantee":"one connection, one thread"}})"
+             "\n",
+             in_flight, rate);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv, argv + argc);
+  std::vector<std::string> words(argv, argv + argc);
+  const bool json = std::erase(words, "--json") > 0;
   const auto number = [&words](std::size_t at, std::size_t otherwise) {
     return at < words.size() ? std::strtoull(words[at].c_str(), nullptr, 10) : otherwise;
   };
@@ -106,6 +122,9 @@ int main(int argc, char** argv) {
   connection to{context.get_executor(), std::move(options)};
   for (const std::string_view name : {"SET", "GET"}) {
     load work{context, to, name, payload};
+    if (json && name == "SET") work.run(1, 1, true);
+    if (json && name == "GET") print_json(work, total, in_flight);
+    if (json) continue;
     // The connection is made, and memory warm.
     work.run(std::min<std::size_t>(total, 10'000), in_flight);
     work.run(total, in_flight);

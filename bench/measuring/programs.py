@@ -88,11 +88,12 @@ def versions_of(sources, chosen):
 class Server:
     """`millrace serve` in a directory of its own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, settings=None):
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [ROOT / "build" / "millrace", "serve", "--listen", "127.0.0.1:0", "--data", directory,
-             "--log-level", "warning"], stdout=subprocess.PIPE, text=True)
+             "--log-level", "warning"], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **(settings or {})})
         self.url = None
         for line in self.process.stdout:
             found = re.search(r"http://127\.0\.0\.1:\d+", line)

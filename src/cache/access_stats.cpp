@@ -97,6 +97,21 @@ public:
   [[nodiscard]] std::uint64_t get(std::size_t family, field what) const {
     return values_[family][what].load(std::memory_order_relaxed);
   }
+  /// How much a call counts; zero: it is left out. The first ones count each, so that little use
+  /// is told exactly; then one in `sample` on average counts for all of them.
+  [[nodiscard]] std::uint64_t weight(std::uint64_t sample) {
+    const std::uint64_t first = exact_.load(std::memory_order_relaxed);
+    if (first < exact_max) [[unlikely]] {
+      exact_.store(first + 1, std::memory_order_relaxed);
+      return 1;
+    }
+    return draws(sample) ? sample : 0;
+  }
+
+private:
+  /// Accesses of one thread that all count.
+  static constexpr std::uint64_t exact_max = 4096;
+
   /// True once in `sample` calls on average, after a number of them that nobody foresees: keys in a
   /// fixed order would otherwise always meet the same turn.
   [[nodiscard]] bool draws(std::uint64_t sample) {
@@ -114,8 +129,8 @@ public:
     return true;
   }
 
-private:
   bool shared_;
+  std::atomic<std::uint64_t> exact_{0};
   std::atomic<std::uint64_t> left_{0};
   std::atomic<std::uint64_t> random_{0x9e37'79b9'7f4a'7c15ULL};
   std::array<std::array<std::atomic<std::uint64_t>, field_count>, families_max + 1> values_{};
@@ -231,8 +246,9 @@ access_stats::counters& access_stats::own() {
 }
 
 void access_stats::sampled(counters& into, std::size_t family, std::string_view key) {
-  if (into.draws(sample_)) [[unlikely]]
-    keys_->add(family, key, sample_);
+  const std::uint64_t weight = into.weight(sample_);
+  if (weight != 0) [[unlikely]]
+    keys_->add(family, key, weight);
 }
 
 void access_stats::hit(std::size_t family, std::string_view key, bool stale) {

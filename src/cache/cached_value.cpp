@@ -3,7 +3,6 @@
 #include "text_hash.hpp"
 
 #include <millrace/base/assert.hpp>
-#include <millrace/base/names.hpp>
 #include <millrace/cache/entry_limits.hpp>
 
 #include <sodium.h>
@@ -38,7 +37,7 @@ tag_id to_tag_id(std::string_view tag) noexcept { return tag_id{text_hash(tag, 0
 cached_value cached_value::make(std::string_view key, const value_facts& facts,
                                 std::string_view content_type, std::string_view data,
                                 std::span<const tag_id> tags) {
-  MILLRACE_ASSERT(key.size() <= key_bytes_max);
+  MILLRACE_ASSERT(key.size() <= local_key_bytes_max);
   MILLRACE_ASSERT(content_type.size() <= content_type_bytes_max);
   MILLRACE_ASSERT(tags.size() <= entry_tags_max);
   MILLRACE_ASSERT(data.size() <= std::numeric_limits<std::uint32_t>::max());

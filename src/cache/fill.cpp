@@ -1,6 +1,8 @@
 #include "cache_state.hpp"
 #include "claim_keeper.hpp"
 
+#include <millrace/base/names.hpp>
+#include <millrace/cache/refresh_policy.hpp>
 #include <millrace/cache/shared_cache.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/checks.hpp>
@@ -46,14 +48,6 @@ void give_back(engine::store& store, const cache_key& at, std::uint64_t lease) {
   store.submit(std::move(batch), [](const std::vector<engine::commit_result>&) {});
 }
 
-filled to_filled(cache_entry entry) {
-  filled out{.content_type = std::move(entry.content_type),
-             .version = entry.version,
-             .stale = entry.stale};
-  if (out.content_type != nothing_type) out.value = std::move(entry.value);
-  return out;
-}
-
 /// A claim that its owner may not be able to give back itself: a cancelled coroutine awaits
 /// nothing.
 class held_claim final {
@@ -87,7 +81,30 @@ awaitable<void> call_loader(loader load, std::optional<result<std::optional<load
   into->emplace(std::unexpected(error{errc::internal, "loader_threw", std::move(thrown), "", {}}));
 }
 
+// What is claimed while a fresh entry is renewed early, in place of its key, which nobody can claim
+// while there is something. Nothing is ever put there; a key of the user's that has this name is at
+// worst not renewed early, or loaded by one who has waited.
+cache_key early_claim_of(const cache_key& at) {
+  return {.project = at.project, .key = "renew~" + at.key};
+}
+
+// A claim that its owner keeps, so that nobody tries again until then.
+void hold_for(engine::store& store, const cache_key& at, std::uint64_t lease, duration length) {
+  std::vector<engine::transaction> batch(1);
+  batch.front().level = engine::durability::async;
+  batch.front().steps.emplace_back(engine::renew_claim{.at = at, .lease = lease, .length = length});
+  store.submit(std::move(batch), [](const std::vector<engine::commit_result>&) {});
+}
+
 }  // namespace
+
+filled to_filled(cache_entry entry) {
+  filled out{.content_type = std::move(entry.content_type),
+             .version = entry.version,
+             .stale = entry.stale};
+  if (out.content_type != nothing_type) out.value = std::move(entry.value);
+  return out;
+}
 
 awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, duration wait) {
   if (wait < duration{0} || wait > claim_wait_max) {
@@ -120,97 +137,87 @@ awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, d
   co_return std::unexpected(was_cancelled());
 }
 
-awaitable<result<filled>> shared_cache::get_or_set(cache_key at, loader load, fill_options with) {
-  auto found = co_await get(at);
-  if (found && *found) co_return to_filled(std::move(**found));
-  co_return co_await in_flight(std::move(at), std::move(load), with, filling::where_missing);
-}
-
-awaitable<result<filled>> shared_cache::refresh(cache_key at, loader load, fill_options with) {
-  return in_flight(std::move(at), std::move(load), with, filling::always);
-}
-
-awaitable<result<filled>> shared_cache::in_flight(cache_key at, loader load, fill_options with,
-                                                  filling when) {
-  while (true) {
-    flights::boarded aboard = state_->loading.board(at);
-    if (aboard.first) {
-      auto done = co_await fill(at, load, with, when);
-      // A cancelled one gives up, and one of those who wait takes over.
-      const bool gave_up = !done && done.error().kind == errc::cancelled;
-      if (!gave_up) aboard.first->land(done);
-      co_return done;
-    }
-    while (true) {
-      {
-        const std::lock_guard held(aboard.what->mutex);
-        if (aboard.what->landed) co_return *aboard.what->landed;
-        // Whoever loaded has given up: one of those who waited takes over.
-        if (aboard.what->over) break;
-      }
-      static_cast<void>(co_await aboard.listener.wait(safety_look));
-    }
-  }
-}
-
 // borrows: awaited in place
-awaitable<result<filled>> shared_cache::fill(const cache_key& at, const loader& load,
-                                             const fill_options& with, filling when) {
-  if (when == filling::always) co_return co_await load_and_put(at, load, with, {});
+awaitable<result<filled>> shared_cache::fill(const work& what) {
+  if (what.when == filling::early) co_return co_await fill_early(what);
+  if (what.when == filling::always) co_return co_await load_and_put(what, what.at, {});
   while (true) {
-    auto claimed = co_await claim({.at = at, .lease = fill_lease}, 0s);
+    auto claimed = co_await claim({.at = what.at, .lease = fill_lease}, 0s);
     if (claimed && claimed->state == claim_state::wait && !claimed->found) {
-      claimed = co_await claim({.at = at, .lease = fill_lease}, claim_wait_max);
+      claimed = co_await claim({.at = what.at, .lease = fill_lease}, claim_wait_max);
     }
     // Without the store everybody loads for themselves.
     if (!claimed && claimed.error().kind != errc::cancelled) {
-      co_return co_await load_and_put(at, load, with, {});
+      co_return co_await load_and_put(what, what.at, {});
     }
     if (!claimed) co_return std::unexpected(std::move(claimed.error()));
     if (claimed->state == claim_state::fill) {
-      co_return co_await load_and_put(at, load, with, *claimed);
+      co_return co_await load_and_put(what, what.at, *claimed);
     }
     // A fresh value, or one that is stale while another process loads.
     if (claimed->found) co_return to_filled(std::move(*claimed->found));
   }
 }
 
+// Of all processes one renews a fresh entry at a time. What comes of it is kept only over that
+// entry: one that was changed or invalidated meanwhile stays as it is.
+//
 // borrows: awaited in place
-awaitable<result<std::optional<loaded_value>>> shared_cache::run_loader(const cache_key& at,
-                                                                        const loader& load,
+awaitable<result<filled>> shared_cache::fill_early(const work& what) {
+  const cache_key at = early_claim_of(what.at);
+  if (at.key.size() > key_bytes_max) co_return co_await load_and_put(what, at, {});
+  auto claimed = co_await claim({.at = at, .lease = fill_lease}, 0s);
+  if (!claimed || claimed->state != claim_state::fill) co_return std::unexpected(was_cancelled());
+  claimed->found.reset();
+  co_return co_await load_and_put(what, at, *claimed);
+}
+
+// borrows: awaited in place
+awaitable<result<std::optional<loaded_value>>> shared_cache::run_loader(const work& what,
+                                                                        const cache_key& claim_at,
                                                                         std::uint64_t lease) {
   std::optional<result<std::optional<loaded_value>>> loaded;
   const auto began = steady::now();
   {
     std::optional<claim_keeper> keeper;
-    if (lease != 0) keeper.emplace(co_await asio::this_coro::executor, store_, at, lease);
-    co_await call_loader(load, &loaded);
+    if (lease != 0) keeper.emplace(co_await asio::this_coro::executor, store_, claim_at, lease);
+    co_await call_loader(what.load, &loaded);
   }
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - began);
-  ++state_->loads;
-  state_->load_us += static_cast<std::uint64_t>(took.count());
-  if (!*loaded) ++state_->failed_loads;
+  const auto took = std::chrono::duration_cast<duration>(steady::now() - began);
+  state_->stats.load(access_stats::no_family, took, !*loaded);
+  if (*loaded) state_->times.note(what.at.key, took);
   co_return std::move(*loaded);
 }
 
 // borrows: awaited in place
-awaitable<result<filled>> shared_cache::load_and_put(const cache_key& at, const loader& load,
-                                                     const fill_options& with,
+awaitable<result<filled>> shared_cache::load_and_put(const work& what, const cache_key& claim_at,
                                                      const cache_claimed& claimed) {
-  held_claim holding(store_, at, claimed.lease);
-  auto loaded = co_await run_loader(at, load, claimed.lease);
+  held_claim holding(store_, claim_at, claimed.lease);
+  const fill_options& with = what.with;
+  auto loaded = co_await run_loader(what, claim_at, claimed.lease);
   if (!loaded) {
+    const bool goes_on = claimed.found || what.when == filling::early;
+    if (goes_on && claimed.lease != 0 && with.retry_after > 0s) {
+      hold_for(store_, claim_at, claimed.lease, with.retry_after);
+      holding.used();
+    }
     if (claimed.found) co_return to_filled(*claimed.found);
     co_return std::unexpected(std::move(loaded.error()));
   }
   filled out{.loaded = true};
-  engine::put_cache put{
-      .at = at, .ttl = with.ttl, .stale_for = with.stale_for, .lease = claimed.lease};
+  engine::put_cache put{.at = what.at, .stale_for = kept_after_expiry(with)};
+  if (what.when == filling::early) {
+    put.expects = engine::cache_expectation::version;
+    put.version = what.version;
+  } else {
+    put.lease = claimed.lease;
+  }
   if (*loaded) {
+    const std::uint64_t uses = with.adaptive ? state_->stats.count_access(what.at.key) : 0;
+    put.ttl = (*loaded)->ttl.value_or(ttl_for(with, with_.default_ttl, uses, any_chance()));
     put.value = (*loaded)->value;
     put.content_type = (*loaded)->content_type;
     put.tags = std::move((*loaded)->tags);
-    put.ttl = (*loaded)->ttl.value_or(with.ttl);
     out.value = std::move((*loaded)->value);
     out.content_type = std::move((*loaded)->content_type);
   } else {
@@ -222,7 +229,7 @@ awaitable<result<filled>> shared_cache::load_and_put(const cache_key& at, const 
   // Before the put is answered nobody may take the claim for free, and after it there is none.
   const auto kept = co_await this->put(std::move(put));
   if (kept) {
-    holding.used();
+    if (what.when != filling::early) holding.used();
     out.version = kept->version;
   }
   co_return out;

@@ -15,6 +15,11 @@ flights::boarded flights::board(const engine::cache_key& at) {
   return out;
 }
 
+bool flights::is_up(const engine::cache_key& at) {
+  const std::lock_guard held(mutex_);
+  return in_the_air_.contains(at);
+}
+
 void flights::end(const engine::cache_key& at, flight& what, std::optional<result<filled>> landed) {
   {
     const std::lock_guard held(mutex_);

@@ -52,6 +52,8 @@ public:
     engine::wakeups::listener listener;
   };
   [[nodiscard]] boarded board(const engine::cache_key& at);
+  /// Somebody loads it.
+  [[nodiscard]] bool is_up(const engine::cache_key& at);
 
 private:
   void end(const engine::cache_key& at, flight& what, std::optional<result<filled>> landed);

@@ -60,7 +60,7 @@ result<std::unique_ptr<local_cache>> local_cache::make(local_cache_options optio
 }
 
 local_cache::local_cache(const local_cache_options& options)
-    : barriers_(local_barriers), seed_(std::random_device{}()) {
+    : key_barriers_(local_barriers), tag_barriers_(local_barriers), seed_(std::random_device{}()) {
   seed_ = (seed_ << 32) | std::random_device{}();
   for (std::size_t i = 0; i < options.shards; ++i) {
     shards_.push_back(std::make_unique<shard>(options.bytes / options.shards));
@@ -73,24 +73,25 @@ local_cache::shard& local_cache::shard_of(std::uint64_t hash) const noexcept {
   return *shards_[hash & (shards_.size() - 1)];
 }
 
-std::uint64_t local_cache::barrier_of(std::uint64_t hash) const noexcept {
-  return barriers_[(hash >> 16) & (local_barriers - 1)].load(std::memory_order_acquire);
+std::uint64_t local_cache::barrier_of(const barriers& of, std::uint64_t hash) noexcept {
+  return of[(hash >> 16) & (local_barriers - 1)].load(std::memory_order_acquire);
 }
 
-void local_cache::raise_barrier(std::uint64_t hash) noexcept {
+void local_cache::raise_barrier(barriers& of, std::uint64_t hash) noexcept {
   const std::uint64_t number = sequence_.fetch_add(1, std::memory_order_seq_cst) + 1;
-  raise(barriers_[(hash >> 16) & (local_barriers - 1)], number);
+  raise(of[(hash >> 16) & (local_barriers - 1)], number);
 }
 
 bool local_cache::tags_moved(const cached_value& value, std::uint64_t since) const noexcept {
-  return std::ranges::any_of(
-      value.tags(), [&](tag_id tag) { return barrier_of(std::to_underlying(tag)) > since; });
+  return std::ranges::any_of(value.tags(), [&](tag_id tag) {
+    return barrier_of(tag_barriers_, std::to_underlying(tag)) > since;
+  });
 }
 
 bool local_cache::outdated(const cached_value& value, std::uint64_t hash,
                            std::uint64_t since) const noexcept {
-  return all_at_.load(std::memory_order_acquire) > since || barrier_of(hash) > since ||
-         tags_moved(value, since);
+  return all_at_.load(std::memory_order_acquire) > since ||
+         barrier_of(key_barriers_, hash) > since || tags_moved(value, since);
 }
 
 local_cache::standing local_cache::standing_of(const cached_value& value,
@@ -159,7 +160,7 @@ put_outcome local_cache::put(cached_value value, load_ticket since, timestamp no
 
 void local_cache::evict(std::string_view key) {
   const std::uint64_t hash = text_hash(key, seed_);
-  raise_barrier(hash);
+  raise_barrier(key_barriers_, hash);
   shard& in = shard_of(hash);
   cached_value dropped;
   const std::scoped_lock lock(in.held);
@@ -169,7 +170,7 @@ void local_cache::evict(std::string_view key) {
 
 void local_cache::evict_tag(std::string_view tag) {
   // Entries carry their tags and are void from here on; they leave when they are met.
-  raise_barrier(std::to_underlying(to_tag_id(tag)));
+  raise_barrier(tag_barriers_, std::to_underlying(to_tag_id(tag)));
 }
 
 std::size_t local_cache::evict_where(const std::function<bool(std::string_view)>& matches) {

@@ -23,36 +23,18 @@ bool renews_early(const entry_times& entry, timestamp now, double chance,
   return ahead >= left;
 }
 
-read_decision decide_read(const family_spec& of, std::optional<entry_times> entry, timestamp now,
+read_decision decide_read(const fill_options& with, std::optional<entry_times> entry, timestamp now,
                           double chance) noexcept {
   if (!entry) return read_decision::load;
-  if (now < entry->expires_at) {
-    return renews_early(*entry, now, chance) ? read_decision::fresh_and_renew
-                                             : read_decision::fresh;
+  if (now >= entry->expires_at) {
+    return now < entry->expires_at + with.stale_while_revalidate ? read_decision::stale_and_renew
+                                                                 : read_decision::load;
   }
-  return now < entry->expires_at + of.stale_while_revalidate ? read_decision::stale_and_renew
-                                                             : read_decision::load;
-}
-
-read_decision decide_failed(const family_spec& of, std::optional<entry_times> entry,
-                            timestamp now) noexcept {
-  if (!entry) return read_decision::load;
-  if (now < entry->expires_at) return read_decision::fresh;
-  return now < entry->expires_at + kept_after_expiry(of) ? read_decision::stale
-                                                         : read_decision::load;
-}
-
-read_decision decide_outage(const family_spec& of, std::optional<entry_times> entry, timestamp now,
-                            timestamp lost_at) noexcept {
-  switch (of.outage) {
-    case outage_rule::bypass: return read_decision::load;
-    case outage_rule::refuse: return read_decision::refuse;
-    case outage_rule::serve_stale: break;
-  }
-  if (!entry || now >= lost_at + of.outage_for) return read_decision::load;
-  // What was over already when the store was lost is not brought back.
-  return lost_at < entry->expires_at + kept_after_expiry(of) ? read_decision::stale
-                                                             : read_decision::load;
+  const auto life = static_cast<double>((entry->expires_at - entry->created_at).count());
+  const auto lived = static_cast<double>((now - entry->created_at).count());
+  const bool renews = (with.ahead > 0 && lived >= with.ahead * life) ||
+                      (with.early > 0 && renews_early(*entry, now, chance, with.early));
+  return renews ? read_decision::fresh_and_renew : read_decision::fresh;
 }
 
 duration adapted_ttl(const adaptive_ttl& by, std::uint64_t accesses) noexcept {
@@ -67,15 +49,15 @@ duration jittered_ttl(duration ttl, double jitter, double chance) noexcept {
   return std::max<duration>(ttl_min, ttl - duration{less});
 }
 
-duration ttl_for(const family_spec& of, duration otherwise, std::uint64_t accesses,
+duration ttl_for(const fill_options& with, duration otherwise, std::uint64_t accesses,
                  double chance) noexcept {
-  const duration ttl =
-      of.adaptive ? adapted_ttl(*of.adaptive, accesses) : of.ttl.value_or(otherwise);
-  return jittered_ttl(ttl, of.jitter, chance);
+  duration ttl = with.ttl == duration{0} ? otherwise : with.ttl;
+  if (with.adaptive) ttl = adapted_ttl(*with.adaptive, accesses);
+  return with.jitter > 0 ? jittered_ttl(ttl, with.jitter, chance) : ttl;
 }
 
-duration kept_after_expiry(const family_spec& of) noexcept {
-  return std::max(of.stale_while_revalidate, of.stale_if_error);
+duration kept_after_expiry(const fill_options& with) noexcept {
+  return std::max(with.stale_while_revalidate, with.stale_for);
 }
 
 }  // namespace millrace::cache

@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <random>
+#include <string_view>
 #include <tuple>
+#include <utility>
 
 namespace millrace::cache {
 namespace {
@@ -29,7 +31,9 @@ TEST(RefreshPolicy, RenewsEarlyByChanceCostAndTimeLeft) {
       {1ms, -1s, 1.0, 1.0, true},
   };
   for (const auto& [load, left, chance, eagerness, renews] : cases) {
-    EXPECT_EQ(renews_early({expiry, load}, expiry - left, chance, eagerness), renews)
+    EXPECT_EQ(
+        renews_early({.expires_at = expiry, .load_time = load}, expiry - left, chance, eagerness),
+        renews)
         << load.count() << " " << left.count() << " " << chance;
   }
 }
@@ -43,7 +47,9 @@ TEST(RefreshPolicy, OfManyCallersFewRenew) {
     int own = 0;
     // Until the first one that renews has had the time to load.
     for (duration left = 10s; left > 0s && own == 0; left -= 1ms) {
-      own += renews_early({expiry, 50ms}, expiry - left, chance(random)) ? 1 : 0;
+      own += renews_early({.expires_at = expiry, .load_time = 50ms}, expiry - left, chance(random))
+                 ? 1
+                 : 0;
     }
     renewed += own;
   }
@@ -51,43 +57,31 @@ TEST(RefreshPolicy, OfManyCallersFewRenew) {
 }
 
 TEST(RefreshPolicy, DecidesARead) {
-  const family_spec strict{};
-  const family_spec lenient{.stale_while_revalidate = 10s, .stale_if_error = 60s};
-  const std::tuple<const family_spec*, duration, read_decision, read_decision> cases[] = {
-      // after expiry, before a load, after a load that failed
-      {&strict, -1h, fresh, fresh},
-      {&strict, 0s, load, load},
-      {&lenient, -1h, fresh, fresh},
-      {&lenient, 0s, stale_and_renew, stale},
-      {&lenient, 10s - 1us, stale_and_renew, stale},
-      {&lenient, 10s, load, stale},
-      {&lenient, 60s - 1us, load, stale},
-      {&lenient, 60s, load, load},
+  const fill_options strict{};
+  const fill_options lenient{.stale_for = 60s, .stale_while_revalidate = 10s};
+  const fill_options eager{.early = 1};
+  const fill_options ahead{.ahead = 0.75};
+  const std::tuple<const fill_options*, duration, read_decision> cases[] = {
+      // after expiry
+      {&strict, -1ms, fresh},
+      {&strict, 0s, load},
+      {&lenient, -1ms, fresh},
+      {&lenient, 0s, stale_and_renew},
+      {&lenient, 10s - 1us, stale_and_renew},
+      {&lenient, 10s, load},
+      {&eager, -7s, fresh},
+      {&eager, -6s, fresh_and_renew},
+      {&ahead, -16s, fresh},
+      {&ahead, -15s, fresh_and_renew},
   };
-  for (const auto& [of, after, before, failed] : cases) {
-    const entry_times entry{expiry, 1ms};
-    EXPECT_EQ(decide_read(*of, entry, expiry + after, 0.5), before) << after.count();
-    EXPECT_EQ(decide_failed(*of, entry, expiry + after), failed) << after.count();
+  // Half the callers renew what took 10 s 6.9 s ahead.
+  const entry_times entry{expiry - 1min, expiry, 10s};
+  for (const auto& [with, after, decided] : cases) {
+    EXPECT_EQ(decide_read(*with, entry, expiry + after, 0.5), decided) << after.count();
   }
   EXPECT_EQ(decide_read(lenient, std::nullopt, expiry, 0.5), load);
-  EXPECT_EQ(decide_failed(lenient, std::nullopt, expiry), load);
-  EXPECT_EQ(decide_read(strict, entry_times{expiry, 10s}, expiry - 1s, 0.5), fresh_and_renew);
-}
-
-TEST(RefreshPolicy, DecidesWithoutItsStoreByTheFamilysRule) {
-  const family_spec bypass{};
-  const family_spec refusing{.outage = outage_rule::refuse};
-  const family_spec serving{
-      .stale_if_error = 60s, .outage = outage_rule::serve_stale, .outage_for = 30s};
-  const entry_times entry{expiry, 1ms};
-  const timestamp lost = expiry + 10s;
-  EXPECT_EQ(decide_outage(bypass, entry, lost, lost), load);
-  EXPECT_EQ(decide_outage(refusing, entry, lost, lost), refuse);
-  EXPECT_EQ(decide_outage(serving, entry, lost, lost), stale);
-  EXPECT_EQ(decide_outage(serving, entry, lost + 30s - 1us, lost), stale);
-  EXPECT_EQ(decide_outage(serving, entry, lost + 30s, lost), load);
-  EXPECT_EQ(decide_outage(serving, std::nullopt, lost, lost), load);
-  EXPECT_EQ(decide_outage(serving, entry, expiry + 61s, expiry + 60s), load);
+  EXPECT_EQ(kept_after_expiry(lenient), 60s);
+  EXPECT_EQ(kept_after_expiry({.stale_while_revalidate = 10s}), 10s);
 }
 
 TEST(RefreshPolicy, AdaptsTheTimeToLiveToTheAccesses) {
@@ -111,10 +105,49 @@ TEST(RefreshPolicy, ShortensATimeToLiveByChance) {
   }
 }
 
-TEST(RefreshPolicy, TakesTheFamilysTimeThenTheDefault) {
-  EXPECT_EQ(ttl_for({.ttl = 50s, .jitter = 0}, 1h, 1000, 1.0), 50s);
-  EXPECT_EQ(ttl_for({.jitter = 0}, 1h, 1000, 1.0), 1h);
+TEST(RefreshPolicy, TakesWhatIsSaidThenTheDefault) {
+  EXPECT_EQ(ttl_for({.ttl = 50s}, 1h, 1000, 1.0), 50s);
+  EXPECT_EQ(ttl_for({}, 1h, 1000, 1.0), 1h);
   EXPECT_EQ(ttl_for({.ttl = 50s, .jitter = 0.1, .adaptive = adaptive_ttl{}}, 1h, 50, 1.0), 540s);
+}
+
+TEST(RefreshPolicy, TakesWhatAFamilySays) {
+  const family_spec family{.name = "bot",
+                           .pattern = "bot:{id}",
+                           .ttl = 50s,
+                           .stale_while_revalidate = 10s,
+                           .stale_if_error = 60s,
+                           .negative_ttl = 5s,
+                           .outage = outage_rule::refuse};
+  const fill_options with = fill_options_of(family);
+  EXPECT_EQ(with.ttl, 50s);
+  EXPECT_EQ(with.jitter, 0.1);
+  EXPECT_EQ(with.stale_while_revalidate, 10s);
+  EXPECT_EQ(with.stale_for, 60s);
+  EXPECT_EQ(with.negative_ttl, 5s);
+  EXPECT_EQ(with.outage, outage_rule::refuse);
+  EXPECT_TRUE(check_fill_options(with));
+}
+
+TEST(RefreshPolicy, SaysWhatIsWrongWithOptions) {
+  const std::pair<fill_options, std::string_view> cases[] = {
+      {{.jitter = 0.6}, "jitter"},
+      {{.stale_for = -1s}, "stale_for"},
+      {{.stale_while_revalidate = -1s}, "stale_while_revalidate"},
+      {{.early = -1}, "early"},
+      {{.ahead = 1.1}, "ahead"},
+      {{.soft_timeout = -1s}, "soft_timeout"},
+      {{.soft_timeout = 3s, .hard_timeout = 2s}, "soft_timeout"},
+      {{.hard_timeout = 2h}, "hard_timeout"},
+      {{.retry_after = 10ms}, "retry_after"},
+      {{.retry_after = 2h}, "retry_after"},
+  };
+  for (const auto& [with, field] : cases) {
+    const auto checked = check_fill_options(with);
+    ASSERT_FALSE(checked) << field;
+    EXPECT_EQ(checked.error().kind, errc::invalid_argument);
+    EXPECT_EQ(checked.error().field, field);
+  }
 }
 
 }  // namespace

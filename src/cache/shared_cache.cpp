@@ -52,23 +52,39 @@ awaitable<std::vector<result<Outcome>>> commit_steps(engine::store& store,
 }  // namespace
 
 shared_cache::shared_cache(engine::store& store, settings with)
-    : store_(store), with_(with), state_(std::make_unique<state>()) {}
+    : store_(store), with_(with), state_(std::make_unique<state>(with.loads_behind_max)) {}
 
 shared_cache::~shared_cache() = default;
 
 void shared_cache::note(const cache_key& at, const std::optional<cache_entry>& found) {
-  ++(found ? found->stale ? state_->stale : state_->hits : state_->misses);
-  state_->used.count(at.key);
+  if (found) {
+    state_->stats.hit(access_stats::no_family, at.key, found->stale);
+  } else {
+    state_->stats.miss(access_stats::no_family, at.key);
+  }
+}
+
+std::optional<shared_cache::aged_entry> shared_cache::find_near(const cache_key& at, stale too) {
+  if (with_.near == nullptr) return std::nullopt;
+  auto hit = with_.near->find(at, too == stale::yes);
+  if (!hit) return std::nullopt;
+  state_->stats.hit(access_stats::no_family, at.key, hit->what.stale);
+  state_->near_hits.fetch_add(1, std::memory_order_relaxed);
+  return aged_entry{.what = std::move(hit->what), .age = hit->age};
 }
 
 awaitable<result<std::optional<shared_cache::aged_entry>>> shared_cache::get_aged(cache_key at,
                                                                                   stale too) {
-  engine::read_cache asked{.project = at.project, .keys = {at.key}, .stale = too == stale::yes};
-  auto read = co_await engine::ask(store_, std::move(asked));
+  if (auto near = find_near(at, too)) co_return near;
+  near_cache::ticket asked{};
+  if (with_.near != nullptr) asked = with_.near->take_ticket();
+  engine::read_cache query{.project = at.project, .keys = {at.key}, .stale = too == stale::yes};
+  auto read = co_await engine::ask(store_, std::move(query));
   if (!read) co_return std::unexpected(std::move(read.error()));
   std::optional<cache_entry>& found = read->entries.front();
   note(at, found);
   if (!found) co_return std::nullopt;
+  if (with_.near != nullptr) with_.near->keep(at, *found, asked, read->now);
   const duration age = std::max(duration{0}, read->now - found->created_at);
   co_return aged_entry{.what = std::move(*found), .age = age};
 }
@@ -80,14 +96,41 @@ awaitable<result<std::optional<cache_entry>>> shared_cache::get(cache_key at, st
   co_return std::move((*found)->what);
 }
 
+// Only where all are there: a part of them saves no round trip.
+std::optional<std::vector<std::optional<cache_entry>>> shared_cache::find_all_near(
+    const std::string& project, const std::vector<std::string>& keys, stale too) {
+  if (with_.near == nullptr || keys.empty()) return std::nullopt;
+  std::vector<std::optional<cache_entry>> all;
+  std::size_t bytes = 0;
+  for (const std::string& key : keys) {
+    auto hit = with_.near->find({.project = project, .key = key}, too == stale::yes);
+    if (!hit) return std::nullopt;
+    bytes += hit->what.value.size();
+    if (bytes > engine::cache_read_bytes_max && !all.empty()) break;
+    all.emplace_back(std::move(hit->what));
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    note({.project = project, .key = keys[i]}, all[i]);
+  }
+  state_->near_hits.fetch_add(all.size(), std::memory_order_relaxed);
+  return all;
+}
+
 awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_some(
     std::string project, std::vector<std::string> keys, stale too) {
   keys.resize(std::min(keys.size(), engine::cache_read_keys_max));
+  if (auto near = find_all_near(project, keys, too)) co_return std::move(*near);
+  near_cache::ticket asked{};
+  if (with_.near != nullptr) asked = with_.near->take_ticket();
   auto read = co_await engine::ask(
       store_, engine::read_cache{.project = project, .keys = keys, .stale = too == stale::yes});
   if (!read) co_return std::unexpected(std::move(read.error()));
   for (std::size_t i = 0; i < read->entries.size(); ++i) {
-    note({.project = project, .key = std::move(keys[i])}, read->entries[i]);
+    const cache_key at{.project = project, .key = std::move(keys[i])};
+    note(at, read->entries[i]);
+    if (with_.near != nullptr && read->entries[i]) {
+      with_.near->keep(at, *read->entries[i], asked, read->now);
+    }
   }
   co_return std::move(read->entries);
 }
@@ -109,9 +152,7 @@ awaitable<std::vector<result<engine::cache_stored>>> shared_cache::put_each(
     std::vector<engine::put_cache> what) {
   for (engine::put_cache& each : what) {
     apply_default(each, with_.default_ttl);
-    ++state_->puts;
-    state_->ttl_ms += static_cast<std::uint64_t>(std::max<std::int64_t>(
-        0, std::chrono::duration_cast<std::chrono::milliseconds>(each.ttl).count()));
+    state_->stats.stored(access_stats::no_family, each.value.size(), each.ttl);
   }
   return commit_steps<engine::cache_stored>(store_, std::move(what));
 }
@@ -196,17 +237,22 @@ awaitable<result<std::uint64_t>> shared_cache::clear(std::string project) {
   }
 }
 
+awaitable<void> shared_cache::stop() { return state_->behind.stop(); }
+
 cache_numbers shared_cache::numbers() const {
-  cache_numbers out{.hits = state_->hits,
-                    .stale = state_->stale,
-                    .misses = state_->misses,
-                    .puts = state_->puts,
-                    .loads = state_->loads,
-                    .failed_loads = state_->failed_loads};
-  if (out.puts > 0) out.average_ttl = std::chrono::milliseconds{state_->ttl_ms / out.puts};
-  if (out.loads > 0) out.average_load = duration{state_->load_us / out.loads};
-  for (auto& [key, reads] : state_->used.top(top_keys_shown)) {
-    out.top.push_back({.key = std::move(key), .reads = reads});
+  const family_figures all = state_->stats.all();
+  cache_numbers out{.hits = all.hits - std::min(all.hits, all.stale),
+                    .stale = all.stale,
+                    .misses = all.misses,
+                    .puts = all.stored,
+                    .average_ttl = all.average_ttl(),
+                    .loads = all.loads,
+                    .failed_loads = all.failed_loads,
+                    .average_load = all.average_load_time(),
+                    .near_hits = state_->near_hits,
+                    .crowded_out = state_->behind.refused()};
+  for (used_key& one : state_->stats.top(top_keys_shown)) {
+    out.top.push_back({.key = std::move(one.key), .reads = one.count});
   }
   return out;
 }

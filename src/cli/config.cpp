@@ -224,6 +224,15 @@ constexpr std::array settings{
               return put(into.engine.cache_bytes_max,
                          from.as_bytes(std::size_t{1} << 20U, std::size_t{1} << 40U));
             }},
+    setting{"cache.near_bytes", "MILLRACE_CACHE_NEAR_BYTES", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.near_bytes, from.as_bytes(0, std::size_t{1} << 40U));
+            }},
+    setting{"cache.near_age", "MILLRACE_CACHE_NEAR_AGE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.near_age,
+                         from.as_span(cache::near_age_min, cache::near_age_max));
+            }},
     setting{"limits.legacy_headers", "MILLRACE_LIMITS_LEGACY_HEADERS", "",
             [](const config_value& from, serve_settings& into) {
               return put(into.limits.legacy_headers, from.as_flag());

@@ -286,6 +286,11 @@ TEST_F(LoadSettings, PutsTheCachesOwnLifeBeforeThatOfRedis) {
   world_.variables["MILLRACE_CACHE_DEFAULT_TTL"] = "5m";
   EXPECT_EQ(load("[cache]\ndefault_ttl = 7\nbytes = '2MiB'\n")->cache_ttl, 5min);
   EXPECT_EQ(load("[cache]\nbytes = '2MiB'\n")->engine.cache_bytes_max, 2U << 20U);
+  const auto near = load("[cache]\nnear_bytes = '1MiB'\nnear_age = '500ms'\n");
+  EXPECT_EQ(near->engine.near_bytes, 1U << 20U);
+  EXPECT_EQ(near->engine.near_age, 500ms);
+  EXPECT_EQ(load("[cache]\nnear_bytes = 0\n")->engine.near_bytes, 0U);
+  EXPECT_EQ(load("")->engine.near_age, 2s);
   world_.variables["CACHE_DEFAULT_TTL"] = "0";
   EXPECT_EQ(load("").error().field, "CACHE_DEFAULT_TTL");
 }

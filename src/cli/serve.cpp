@@ -100,6 +100,7 @@ http::server_options server_options(const serve_settings& settings, const opened
                                .version = std::string{version_text}};
   if (settings.cache_ttl) options.cache_ttl = *settings.cache_ttl;
   options.sessions = settings.sessions;
+  options.near_cache = engine.near.get();
   options.limits.connections_max = settings.connections_max;
   options.limits.body_bytes_max = settings.body_bytes_max;
   options.on_request = [&log](const http::request_record& request) {

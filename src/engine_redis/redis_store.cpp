@@ -1,5 +1,6 @@
 #include <millrace/engine_redis/redis_store.hpp>
 
+#include "cache_tracker.hpp"
 #include "dispatcher.hpp"
 #include "job_codec.hpp"
 #include "opening.hpp"
@@ -49,6 +50,8 @@ public:
   void ask(engine::query what, answer_handler done) override;
   [[nodiscard]] engine::wakeups& hints() noexcept override { return hints_; }
   [[nodiscard]] engine::store_traits traits() const noexcept override { return traits_; }
+  void tell_cache_changes(engine::cache_observer& to,
+                          std::chrono::milliseconds mark_every) override;
 
 private:
   [[nodiscard]] redis::connection_options connection_options();
@@ -72,6 +75,7 @@ private:
   // The engine's thread alone.
   std::unique_ptr<redis::connection> link_;
   std::unique_ptr<dispatcher> dispatcher_;
+  std::unique_ptr<cache_tracker> tracker_;
   std::thread thread_;
 };
 
@@ -80,6 +84,11 @@ store_impl::store_impl(options with) : with_(std::move(with)), thread_([this] { 
 }
 
 store_impl::~store_impl() {
+  run_there([this](std::promise<void>& finished) {
+    if (!tracker_) return finished.set_value();
+    asio::co_spawn(context_, tracker_->stop(),
+                   [&finished](const std::exception_ptr&) { finished.set_value(); });
+  });
   run_there([this](std::promise<void>& finished) {
     if (!dispatcher_) return finished.set_value();
     take_work();
@@ -92,6 +101,7 @@ store_impl::~store_impl() {
                    [&finished](const std::exception_ptr&) { finished.set_value(); });
   });
   run_there([this](std::promise<void>& finished) {
+    tracker_.reset();
     dispatcher_.reset();
     link_.reset();
     finished.set_value();
@@ -153,6 +163,20 @@ result<void> store_impl::connect() {
         });
   });
   return opened.get_future().get();
+}
+
+void store_impl::tell_cache_changes(engine::cache_observer& to,
+                                    std::chrono::milliseconds mark_every) {
+  run_there([&](std::promise<void>& finished) {
+    redis::connection_options link;
+    link.where = with_.where;
+    link.tls = with_.tls;
+    link.connect_timeout = with_.connect_timeout;
+    link.request_timeout = with_.request_timeout;
+    tracker_ = std::make_unique<cache_tracker>(context_, std::move(link),
+                                               "{" + with_.prefix + "}:", to, mark_every);
+    finished.set_value();
+  });
 }
 
 void store_impl::submit(std::vector<engine::transaction> batch, commit_handler done) {

@@ -330,14 +330,14 @@ void append_cache_metrics(std::string& out, const engine::read_cache_stats::numb
 void append_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
                           const cache::cache_numbers& of_process) {
   const auto at = std::back_inserter(out);
-  fmt::format_to(at,
-                 R"({{"entries":{},"bytes":{},"bytes_max":{},"claims":{},"evicted":{},)"
-                 R"("expired":{},"hits":{},"stale":{},"misses":{},"hit_rate":{:.4f},"puts":{},)"
-                 R"("loads":{},"failed_loads":{},"average_ttl":)",
-                 of_store.entries, of_store.bytes, of_store.bytes_max, of_store.claims,
-                 of_store.evicted, of_store.expired, of_process.hits, of_process.stale,
-                 of_process.misses, hit_rate(of_process), of_process.puts, of_process.loads,
-                 of_process.failed_loads);
+  fmt::format_to(
+      at,
+      R"({{"entries":{},"bytes":{},"bytes_max":{},"claims":{},"evicted":{},)"
+      R"("expired":{},"hits":{},"stale":{},"misses":{},"hit_rate":{:.4f},"near_hits":{},"puts":{},)"
+      R"("loads":{},"failed_loads":{},"average_ttl":)",
+      of_store.entries, of_store.bytes, of_store.bytes_max, of_store.claims, of_store.evicted,
+      of_store.expired, of_process.hits, of_process.stale, of_process.misses, hit_rate(of_process),
+      of_process.near_hits, of_process.puts, of_process.loads, of_process.failed_loads);
   append_number(out, to_seconds(of_process.average_ttl));
   out += R"(,"average_load":)";
   append_number(out, to_seconds(of_process.average_load));

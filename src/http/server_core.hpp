@@ -54,7 +54,9 @@ struct server_core {
             .options = options,
             .numbers = numbers,
             .stopping = stopping,
-            .cache = cache::shared_cache{store, {.default_ttl = options.cache_ttl}},
+            .cache =
+                cache::shared_cache{store,
+                                    {.default_ttl = options.cache_ttl, .near = options.near_cache}},
             .limits{store, options.rate_limits},
             .streams = *streams} {}
 

@@ -1,8 +1,10 @@
+#include <millrace/cache/near_cache.hpp>
 #include <millrace/cli/cli.hpp>
 #include <millrace/engine_embedded/embedded_store.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,8 +12,29 @@
 // The only place that names a concrete engine.
 namespace {
 
+using millrace::cache::near_cache;
+using millrace::cache::near_source;
+
+// Memory in front of the cache, where it is wanted.
+millrace::result<std::unique_ptr<near_cache>> make_near(
+    const millrace::cli::engine_settings& settings, near_source source) {
+  if (settings.near_bytes == 0) return std::unique_ptr<near_cache>();
+  auto made = near_cache::make(
+      {.bytes = settings.near_bytes, .source = source, .age_max = settings.near_age});
+  if (!made) made.error().field = "cache.near_bytes";
+  return made;
+}
+
+std::unique_ptr<millrace::engine::store> behind(near_cache* near,
+                                                std::unique_ptr<millrace::engine::store> store) {
+  if (near == nullptr) return store;
+  return std::make_unique<millrace::cache::near_store>(std::move(store), *near);
+}
+
 millrace::result<millrace::cli::opened_engine> open_embedded(
     const millrace::cli::engine_settings& settings) {
+  auto near = make_near(settings, near_source::own);
+  if (!near) return std::unexpected(std::move(near.error()));
   auto opened =
       millrace::embedded::embedded_store::open({.directory = settings.directory,
                                                 .defaults = settings.defaults,
@@ -21,8 +44,10 @@ millrace::result<millrace::cli::opened_engine> open_embedded(
                                                 .async_window = settings.async_window});
   if (!opened) return std::unexpected(std::move(opened.error()));
   auto* store = opened->get();
+  near_cache* const kept = near->get();
   return millrace::cli::opened_engine{
-      .store = std::move(*opened),
+      .near = std::move(*near),
+      .store = behind(kept, std::move(*opened)),
       .place = std::filesystem::absolute(settings.directory).lexically_normal().native(),
       .backup = [store](const std::filesystem::path& target) { return store->backup(target); }};
 }
@@ -30,6 +55,8 @@ millrace::result<millrace::cli::opened_engine> open_embedded(
 millrace::result<millrace::cli::opened_engine> open_redis(
     const millrace::cli::engine_settings& settings) {
   const millrace::cli::redis_settings& redis = settings.redis;
+  auto near = make_near(settings, near_source::told);
+  if (!near) return std::unexpected(std::move(near.error()));
   auto where = millrace::redis::parse_address(redis.url, redis.url_from);
   if (!where) return std::unexpected(std::move(where.error()));
   std::string place = where->text();
@@ -44,7 +71,11 @@ millrace::result<millrace::cli::opened_engine> open_redis(
                                                  .connect_timeout = redis.connect_timeout,
                                                  .request_timeout = redis.request_timeout});
   if (!opened) return std::unexpected(std::move(opened.error()));
-  return millrace::cli::opened_engine{.store = std::move(*opened), .place = std::move(place)};
+  near_cache* const kept = near->get();
+  if (kept != nullptr) (*opened)->tell_cache_changes(*kept, kept->age_max() / 4);
+  return millrace::cli::opened_engine{.near = std::move(*near),
+                                      .store = behind(kept, std::move(*opened)),
+                                      .place = std::move(place)};
 }
 
 millrace::result<millrace::cli::opened_engine> open_engine(

@@ -52,8 +52,9 @@ struct used_key {
 
 /// Counts what happens to entries, per family, and which keys are used most.
 ///
-/// Guarantees: figures are exact. The most used keys are found from one of `sample` accesses: a key
-///             with more than a thousandth of all accesses is among them, soon or late.
+/// Guarantees: figures are exact. The most used keys are found from the first 4096 accesses of a
+///             thread and then from one of `sample`: a key with more than a thousandth of all
+///             accesses is among them, soon or late.
 /// Threading:  everything from any thread. Up to 64 threads count without an atomic
 ///             read-modify-write; reading may miss what is being counted.
 /// Limits:     23 KiB a thread, at most 1 MiB for keys, 64 KiB for accesses.

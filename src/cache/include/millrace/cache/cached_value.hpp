@@ -46,7 +46,7 @@ public:
   /// Holds nothing.
   cached_value() noexcept = default;
   /// Copies what it is given. The sizes are checked before, where they come in: a key of at most
-  /// 512 bytes, a content type of 127, 32 tags, below 4 GiB of data.
+  /// 768 bytes, a content type of 127, 32 tags, below 4 GiB of data.
   [[nodiscard]] static cached_value make(std::string_view key, const value_facts& facts,
                                          std::string_view content_type, std::string_view data,
                                          std::span<const tag_id> tags = {});

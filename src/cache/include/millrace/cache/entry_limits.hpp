@@ -25,6 +25,8 @@ inline constexpr std::size_t local_bytes_min = 64UL * 1024;
 /// Moments of invalidation that a local cache remembers. Two keys or tags that share a place
 /// invalidate each other, which costs a miss and nothing else.
 inline constexpr std::size_t local_barriers = 8192;
+/// A key with what it is told apart by from those of other projects.
+inline constexpr std::size_t local_key_bytes_max = 768;
 /// Entries looked at in one hold of a part, where all of them have to be.
 inline constexpr std::size_t local_slice = 256;
 

@@ -114,8 +114,9 @@ private:
 
   explicit local_cache(const local_cache_options& options);
   [[nodiscard]] shard& shard_of(std::uint64_t hash) const noexcept;
-  [[nodiscard]] std::uint64_t barrier_of(std::uint64_t hash) const noexcept;
-  void raise_barrier(std::uint64_t hash) noexcept;
+  using barriers = std::vector<std::atomic<std::uint64_t>>;
+  [[nodiscard]] static std::uint64_t barrier_of(const barriers& of, std::uint64_t hash) noexcept;
+  void raise_barrier(barriers& of, std::uint64_t hash) noexcept;
   [[nodiscard]] bool outdated(const cached_value& value, std::uint64_t hash,
                               std::uint64_t since) const noexcept;
   [[nodiscard]] bool tags_moved(const cached_value& value, std::uint64_t since) const noexcept;
@@ -123,12 +124,14 @@ private:
   enum class standing : std::uint8_t { gone, fresh, stale };
   [[nodiscard]] standing standing_of(const cached_value& value, timestamp now) const noexcept;
 
-  // Invalidations are numbered. A place of `barriers_` holds the number of the last one of the keys
-  // and tags that fall on it; `all_at_` that of the last one of everything. An entry carries the
-  // number at which its value was asked for, and is void where a barrier is higher.
+  // Invalidations are numbered. A place of `key_barriers_` holds the number of the last one of the
+  // keys that fall on it, one of `tag_barriers_` the same of tags; `all_at_` that of the last one
+  // of everything. An entry carries the number at which its value was asked for, and is void where
+  // a barrier is higher. Keys come often and tags stand for many entries: they share no places.
   std::atomic<std::uint64_t> sequence_{1};
   std::atomic<std::uint64_t> all_at_{0};
-  std::vector<std::atomic<std::uint64_t>> barriers_;
+  barriers key_barriers_;
+  barriers tag_barriers_;
   // Microseconds at which the store was lost; zero while it is there.
   std::atomic<std::int64_t> lost_at_{0};
   std::uint64_t seed_;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <millrace/base/clock.hpp>
-#include <millrace/cache/family.hpp>
+#include <millrace/cache/fill_options.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -12,6 +12,7 @@ namespace millrace::cache {
 
 /// What is known of an entry that is there.
 struct entry_times {
+  timestamp created_at{};
   timestamp expires_at{};
   /// What loading it took.
   duration load_time{0};
@@ -25,12 +26,8 @@ enum class read_decision : std::uint8_t {
   fresh_and_renew,
   /// Give it marked stale, and renew it in the background.
   stale_and_renew,
-  /// Give it marked stale; renewing it is not possible now.
-  stale,
   /// Load it, and let the caller wait for that.
   load,
-  /// Answer with an error at once.
-  refuse,
 };
 
 /// Whether one caller renews an entry before its time is over: the costlier and the nearer, the
@@ -41,25 +38,19 @@ enum class read_decision : std::uint8_t {
                                 double eagerness = 1.0) noexcept;
 
 /// What a read does before anything is loaded; `entry` is empty where there is none.
-[[nodiscard]] read_decision decide_read(const family_spec& of, std::optional<entry_times> entry,
+[[nodiscard]] read_decision decide_read(const fill_options& with, std::optional<entry_times> entry,
                                         timestamp now, double chance) noexcept;
-/// What a read does whose load has failed: the loader's error is the caller's where this is `load`.
-[[nodiscard]] read_decision decide_failed(const family_spec& of, std::optional<entry_times> entry,
-                                          timestamp now) noexcept;
-/// What a read does while the store is lost, since `lost_at`; `entry` is what this process has.
-[[nodiscard]] read_decision decide_outage(const family_spec& of, std::optional<entry_times> entry,
-                                          timestamp now, timestamp lost_at) noexcept;
 
 /// The time to live by how often a key is asked for.
 [[nodiscard]] duration adapted_ttl(const adaptive_ttl& by, std::uint64_t accesses) noexcept;
 /// A time to live shortened by up to `jitter` of it; `chance` is uniform in [0, 1]. At least 1 ms.
 [[nodiscard]] duration jittered_ttl(duration ttl, double jitter, double chance) noexcept;
-/// The time to live of a value that was just loaded: the family's, adapted to its use, or
+/// The time to live of a value that was just loaded: what is said, adapted to its use, or
 /// `otherwise`; and shortened by chance.
-[[nodiscard]] duration ttl_for(const family_spec& of, duration otherwise, std::uint64_t accesses,
+[[nodiscard]] duration ttl_for(const fill_options& with, duration otherwise, std::uint64_t accesses,
                                double chance) noexcept;
 
 /// How long a value lies in the store after its time, so that it can be given stale.
-[[nodiscard]] duration kept_after_expiry(const family_spec& of) noexcept;
+[[nodiscard]] duration kept_after_expiry(const fill_options& with) noexcept;
 
 }  // namespace millrace::cache

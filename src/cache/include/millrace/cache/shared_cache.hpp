@@ -2,6 +2,9 @@
 
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/cache/fill_options.hpp>
+#include <millrace/cache/near_cache.hpp>
+#include <millrace/cache/refresh_policy.hpp>
 #include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/store.hpp>
 
@@ -25,6 +28,13 @@ inline constexpr std::chrono::seconds fill_lease{2};
 inline constexpr std::size_t top_keys_shown = 100;
 /// The content type that stands for "there is nothing", kept so that it is not loaded again.
 inline constexpr const char* nothing_type = "application/vnd.millrace.nothing";
+/// Where `record_top` keeps the names of the keys that are read most often, a line each.
+inline constexpr const char* top_keys_key = "millrace.top-keys";
+/// How long those are kept.
+inline constexpr std::chrono::hours top_keys_ttl{24 * 7};
+/// Loads behind the callers' backs at a time, where nothing else is said. Beyond it an early
+/// renewal is left out, and a load with a time limit refused.
+inline constexpr std::size_t loads_behind_default = 64;
 
 /// What a loader came to. Nothing: there is no such thing, which is kept for `negative_ttl`.
 struct loaded_value {
@@ -35,16 +45,9 @@ struct loaded_value {
   std::vector<std::string> tags;
 };
 using loader = std::function<awaitable<result<std::optional<loaded_value>>>()>;
-
-struct fill_options {
-  /// 1 ms to a year. Zero: the default of the cache.
-  duration ttl{0};
-  /// How long after that an old value is still good enough while somebody loads, and when loading
-  /// fails. Zero: never.
-  duration stale_for{0};
-  /// How long it is remembered that there is nothing. Zero: not at all.
-  duration negative_ttl{0};
-};
+/// The same for any key.
+using key_loader =
+    std::function<awaitable<result<std::optional<loaded_value>>>(const std::string& key)>;
 
 /// What `get_or_set` gives.
 struct filled {
@@ -70,26 +73,36 @@ struct cache_numbers {
   std::uint64_t loads{0};
   std::uint64_t failed_loads{0};
   duration average_load{0};
+  /// Of the hits and stale ones: answered from this process' own memory.
+  std::uint64_t near_hits{0};
+  /// Loads behind the callers' backs that were left out or refused: too many at a time.
+  std::uint64_t crowded_out{0};
   struct used_key {
     std::string key;
     std::uint64_t reads{0};
   };
-  /// The keys read most often, those first; counts may be too low by what rare keys share.
+  /// The keys read most often, those first; exact for few reads, later found from samples.
   std::vector<used_key> top;
 };
 
 /// The cache that all processes on one store share.
 ///
 /// Guarantees: a read never gives what was invalidated before it was asked, nor, unless it is asked
-///             for, what has expired. Of all processes one loads a missing key at a time.
+///             for, what has expired; what is kept near may be as old as `near_cache` says. Of all
+///             processes one loads a missing key at a time.
 /// Threading:  safe from any executor.
-/// Lifetime:   the store must outlive this object, and this object every call.
+/// Lifetime:   the store must outlive this object, and this object every call. Where options ask
+///             for loads behind the caller's back, await `stop` before the destructor.
 /// Errors:     those of the store, as values; `get_or_set` loads where the store is away.
 /// Cost:       one round trip a call, unless said otherwise.
 class shared_cache final {
 public:
   struct settings {
     duration default_ttl{std::chrono::hours{1}};
+    /// Not owned; empty: every read asks the store. The store given beside it must be the
+    /// `near_store` that it belongs to.
+    near_cache* near{nullptr};
+    std::size_t loads_behind_max{loads_behind_default};
   };
 
   explicit shared_cache(engine::store& store) : shared_cache(store, settings()) {}
@@ -100,6 +113,7 @@ public:
 
   [[nodiscard]] duration default_ttl() const noexcept { return with_.default_ttl; }
 
+  /// Whether what has expired, but may be served stale, is given as well.
   enum class stale : bool { no, yes };
   [[nodiscard]] awaitable<result<std::optional<engine::cache_entry>>> get(engine::cache_key at,
                                                                           stale too = stale::no);
@@ -152,31 +166,65 @@ public:
   /// `fill_lease`.
   ///
   /// Errors:       those of the loader, to everybody who waited for it, unless there is a stale
-  ///               value. An error of the store is none: the loader's value is given, unkept.
-  /// Cancellation: terminal; a load that others wait for goes to one of them.
+  ///               value; deadline_exceeded (`load_timeout`) and exhausted (`too_many_loads`) where
+  ///               there is a time limit; invalid_argument. An error of the store is none: the
+  ///               loader's value is given, unkept.
+  /// Cancellation: terminal; a load that others wait for goes to one of them, one behind the
+  ///               caller's back goes on.
   [[nodiscard]] awaitable<result<filled>> get_or_set(engine::cache_key at, loader load,
                                                      fill_options with = fill_options());
   /// Loads whatever is there, and keeps it.
   [[nodiscard]] awaitable<result<filled>> refresh(engine::cache_key at, loader load,
                                                   fill_options with = fill_options());
 
+  /// Keeps the names of the keys that are read most often in the cache itself.
+  [[nodiscard]] awaitable<result<void>> record_top(std::string project);
+  /// Loads, of the keys that were recorded last, those that are not there: after a start, or on a
+  /// timer. A load that fails is left out. Returns how many were loaded.
+  ///
+  /// Cost: `at_once` loads at a time, each as by `get_or_set`.
+  [[nodiscard]] awaitable<result<std::size_t>> warm(std::string project, key_loader load,
+                                                    fill_options with = fill_options(),
+                                                    std::size_t at_once = 4);
+
+  /// Cancels what is loaded behind the callers' backs, and awaits it. No more is begun.
+  [[nodiscard]] awaitable<void> stop();
+
   [[nodiscard]] cache_numbers numbers() const;
   [[nodiscard]] engine::store& store() const noexcept { return store_; }
 
 private:
   struct state;
-  enum class filling : bool { where_missing, always };
+  /// One load: of what, how, and who waits for it.
+  struct work;
+  enum class filling : std::uint8_t {
+    where_missing,
+    /// Whatever is there.
+    always,
+    /// What is there is fresh still, and has the version that is given.
+    early,
+  };
 
   void note(const engine::cache_key& at, const std::optional<engine::cache_entry>& found);
-  [[nodiscard]] awaitable<result<filled>> in_flight(engine::cache_key at, loader load,
-                                                    fill_options with, filling when);
-  [[nodiscard]] awaitable<result<filled>> fill(const engine::cache_key& at, const loader& load,
-                                               const fill_options& with, filling when);
-  [[nodiscard]] awaitable<result<filled>> load_and_put(const engine::cache_key& at,
-                                                       const loader& load, const fill_options& with,
+  [[nodiscard]] std::optional<aged_entry> find_near(const engine::cache_key& at, stale too);
+  [[nodiscard]] std::optional<std::vector<std::optional<engine::cache_entry>>> find_all_near(
+      const std::string& project, const std::vector<std::string>& keys, stale too);
+  [[nodiscard]] read_decision decide(const engine::cache_key& at, const aged_entry& found,
+                                     const fill_options& with) const;
+  [[nodiscard]] std::optional<filled> in_outage(const engine::cache_key& at,
+                                                const fill_options& with) const;
+
+  [[nodiscard]] awaitable<result<filled>> in_flight(std::unique_ptr<work> what);
+  [[nodiscard]] awaitable<void> fly(std::unique_ptr<work> what);
+  /// False where there are too many.
+  bool begin_behind(const asio::any_io_executor& on, std::unique_ptr<work> what);
+  [[nodiscard]] awaitable<result<filled>> fill(const work& what);
+  [[nodiscard]] awaitable<result<filled>> fill_early(const work& what);
+  [[nodiscard]] awaitable<result<filled>> load_and_put(const work& what,
+                                                       const engine::cache_key& claim_at,
                                                        const engine::cache_claimed& claimed);
   [[nodiscard]] awaitable<result<std::optional<loaded_value>>> run_loader(
-      const engine::cache_key& at, const loader& load, std::uint64_t lease);
+      const work& what, const engine::cache_key& claim_at, std::uint64_t lease);
 
   engine::store& store_;
   const settings with_;

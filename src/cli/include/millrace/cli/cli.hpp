@@ -2,6 +2,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/cache/near_cache.hpp>
 #include <millrace/engine/store.hpp>
 
 #include <chrono>
@@ -59,9 +60,15 @@ struct engine_settings {
   std::uint64_t cache_bytes_max{engine::cache_bytes_default};
   /// What holds where neither a job nor its queue says anything.
   engine::queue_settings defaults;
+  /// Of the cache, in the memory of this process. Zero: none, every read asks the store.
+  std::size_t near_bytes{std::size_t{32} << 20U};
+  /// How old a read that is answered from there may be, at most, on a store of several processes.
+  std::chrono::milliseconds near_age{cache::near_age_default};
 };
 
 struct opened_engine {
+  /// Empty where the cache is not kept near.
+  std::unique_ptr<cache::near_cache> near{};
   std::unique_ptr<engine::store> store;
   /// Where everything is kept, for people.
   std::string place;

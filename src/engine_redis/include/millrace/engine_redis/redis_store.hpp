@@ -2,6 +2,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/engine/cache_changes.hpp>
 #include <millrace/engine/store.hpp>
 #include <millrace/redis/address.hpp>
 #include <millrace/redis/connection.hpp>
@@ -57,6 +58,13 @@ public:
   /// redis_not_standalone), invalid_argument (redis_evicts: it would throw jobs away;
   /// read_only_replica), corrupted (wrong_type).
   [[nodiscard]] static result<std::unique_ptr<redis_store>> open(options with);
+
+  /// Tells of every change of the cache, by whichever process, until the store ends. To be called
+  /// once. It takes a connection of its own, that the server pushes to (CLIENT TRACKING); it is
+  /// made again whenever it is lost, and nothing is told meanwhile. `mark_every`: between two
+  /// marks.
+  virtual void tell_cache_changes(engine::cache_observer& to,
+                                  std::chrono::milliseconds mark_every) = 0;
 };
 
 }  // namespace millrace::engine_redis

@@ -3,6 +3,7 @@
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/cache/near_cache.hpp>
 #include <millrace/engine/store.hpp>
 #include <millrace/http/session_settings.hpp>
 #include <millrace/limiter/limit_policy.hpp>
@@ -91,6 +92,9 @@ struct server_options {
   std::filesystem::path scratch_directory;
   /// How long an entry of the cache is kept where a request does not say.
   duration cache_ttl{std::chrono::hours{1}};
+  /// What of the cache is kept in the memory of this process; the store is the one in front of
+  /// which it stands. Empty: every read of the cache asks the store.
+  cache::near_cache* near_cache{nullptr};
   /// The policies of limits, checked already. Nothing limits the server's own routes.
   limit_settings rate_limits;
   session_settings sessions;

@@ -1,0 +1,56 @@
+#include <millrace/base/testing.hpp>
+#include <millrace/cache/shared_cache.hpp>
+#include <millrace/engine_model/model_store.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+
+namespace millrace::cache {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::atomic<int> loads{0};
+
+awaitable<result<std::optional<loaded_value>>> load_it(std::string key) {
+  ++loads;
+  if (key == "broken") co_return fail(errc::unavailable, "database_away", "It is away.");
+  co_return loaded_value{.value = "of " + key};
+}
+
+TEST(Warming, LoadsWhatWasReadMostBeforeTheStart) {
+  manual_clock clock;
+  model::model_store store{{.clock = &clock}};
+  {
+    shared_cache before{store};
+    const auto read = [&](const std::string& key, int times) {
+      for (int i = 0; i < times; ++i) ASSERT_TRUE(run_coro(before.get({.key = key})));
+    };
+    for (int i = 0; i < 110; ++i) read("k" + std::to_string(i), i < 11 ? 1 : 2);
+    read("broken", 3);
+    ASSERT_TRUE(run_coro(before.record_top("default")));
+  }
+  shared_cache after{store};
+  ASSERT_TRUE(run_coro(after.put({.at = {.key = "k109"}, .value = "there"})));
+  loads = 0;
+  EXPECT_EQ(run_coro(after.warm("default", load_it, {}, 8)), 98U);
+  EXPECT_EQ(loads, 99) << "one was there, and one could not be loaded";
+  EXPECT_EQ((*run_coro(after.get({.key = "k108"})))->value, "of k108");
+  EXPECT_EQ((*run_coro(after.get({.key = "k109"})))->value, "there");
+  EXPECT_FALSE(*run_coro(after.get({.key = "k10"}))) << "a hundred with the broken one";
+  EXPECT_TRUE(*run_coro(after.get({.key = "k11"})));
+}
+
+TEST(Warming, HasNothingToDoWhereNothingWasRecorded) {
+  model::model_store store;
+  shared_cache cache{store};
+  EXPECT_EQ(run_coro(cache.warm("default", load_it)), 0U);
+  ASSERT_TRUE(run_coro(cache.record_top("default")));
+  EXPECT_EQ(run_coro(cache.warm("default", load_it, {}, 0)).error().field, "at_once");
+}
+
+}  // namespace
+}  // namespace millrace::cache
