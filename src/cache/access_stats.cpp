@@ -1,6 +1,5 @@
 #include <millrace/cache/access_stats.hpp>
 
-#include "key_counts.hpp"
 #include "text_hash.hpp"
 
 #include <millrace/base/assert.hpp>
@@ -215,7 +214,7 @@ access_stats::access_stats(std::uint64_t sample)
     : number_(next_number()),
       sample_(sample),
       threads_(own_places + 1),
-      keys_(std::make_unique<key_counts>()),
+      keys_(10 * top_keys_max),
       sketch_(std::make_unique<access_sketch>()),
       cleared_(families_max + 1) {
   MILLRACE_ASSERT(std::has_single_bit(sample));
@@ -248,7 +247,7 @@ access_stats::counters& access_stats::own() {
 void access_stats::sampled(counters& into, std::size_t family, std::string_view key) {
   const std::uint64_t weight = into.weight(sample_);
   if (weight != 0) [[unlikely]]
-    keys_->add(family, key, weight);
+    keys_.add(key, weight, family);
 }
 
 void access_stats::hit(std::size_t family, std::string_view key, bool stale) {
@@ -286,7 +285,7 @@ std::uint64_t access_stats::count_access(std::string_view key) { return sketch_-
 
 void access_stats::age() {
   sketch_->halve();
-  keys_->halve();
+  keys_.halve();
 }
 
 family_figures access_stats::figures(std::size_t family) const {
@@ -302,7 +301,7 @@ void access_stats::clear() {
     const std::scoped_lock lock(cleared_held_);
     for (std::size_t i = 0; i < cleared_.size(); ++i) cleared_[i] = counted(i);
   }
-  keys_->clear();
+  keys_.clear();
   sketch_->clear();
 }
 
@@ -333,6 +332,12 @@ family_figures access_stats::all() const {
   return sum;
 }
 
-std::vector<used_key> access_stats::top(std::size_t count) const { return keys_->top(count); }
+std::vector<used_key> access_stats::top(std::size_t count) const {
+  std::vector<used_key> made;
+  for (heavy_hitter& one : keys_.top(count)) {
+    made.push_back({std::move(one.key), one.tag, one.count, one.error});
+  }
+  return made;
+}
 
 }  // namespace millrace::cache

@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "json_view.hpp"
 #include "json_writer.hpp"
+#include "listing.hpp"
 #include "people.hpp"
 #include "run_to_end.hpp"
 #include "server_call.hpp"
@@ -202,6 +203,23 @@ exit_code reset(context& with) {
   return ask(with, wanted::reset, "limit reset", "/admin/limits:reset");
 }
 
+exit_code top(context& with) {
+  return show_answer(with, "limit top", "/admin/limits/stats", [&with](const json::value& body) {
+    table shown{{{"COUNT", align::right}, {"WHAT"}, {"POLICY"}, {"SCOPE"}, {"ID"}}};
+    for (const auto& [list, what] : {std::pair{"used", "used"}, std::pair{"refused", "refused"}}) {
+      for (const json::value& one : items_at(body, list)) {
+        shown.add({grouped(count_at(one, "count")), what, text_at(one, "policy"),
+                   text_at(one, "scope"), text_at(one, "id")});
+      }
+    }
+    if (shown.empty()) {
+      with.around.err << "No limit has been asked for since the server was started.\n";
+      return;
+    }
+    shown.print(with.around.out, with.around.out_is_terminal ? with.around.columns : 0);
+  });
+}
+
 std::vector<option> limit_options(bool with_cost) {
   std::vector<option> options{
       {.name = "--policy", .value = "NAME", .purpose = "the limits of a policy, all together"},
@@ -256,6 +274,12 @@ std::vector<command> limit_commands() {
        .options = limit_options(false),
        .examples = {"millrace limit reset --policy default user=42"},
        .run = reset},
+      {.name = "limit top",
+       .purpose = "Show who takes most of the limits, and who is refused most often.",
+       .options = with_reading_options({}),
+       .examples = {"millrace limit top"},
+       .run = top,
+       .notes = "Of one server, since its start: at most a hundred each."},
   };
 }
 

@@ -34,6 +34,17 @@ TEST_F(LimitCommands, CheckEndsWithOneWhenALimitRefuses) {
   EXPECT_NE(err().find("The limit of 2 by user is reached"), std::string::npos) << err();
 }
 
+TEST_F(LimitCommands, TopNamesWhoTakesMost) {
+  EXPECT_EQ(run({"limit", "top"}), exit_code::done);
+  EXPECT_NE(err().find("No limit has been asked for"), std::string::npos) << err();
+  run({"limit", "check", "--policy", "default", "user=42", "--cost", "60"});
+  run({"limit", "check", "--policy", "default", "user=42", "--cost", "60"});
+  EXPECT_EQ(run({"limit", "top", "--json"}), exit_code::done);
+  EXPECT_EQ(run({"limit", "top"}), exit_code::done);
+  EXPECT_NE(out().find("60  used     default  user   42"), std::string::npos) << out();
+  EXPECT_NE(out().find("1  refused  default  user   42"), std::string::npos) << out();
+}
+
 TEST_F(LimitCommands, CheckTakesAPolicyAndACost) {
   EXPECT_EQ(run({"limit", "check", "--policy", "default", "user=42", "--cost", "60", "--json"}),
             exit_code::done)

@@ -7,6 +7,7 @@
 #include <millrace/limiter/limiter.hpp>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,5 +45,9 @@ struct tokens_body {
 /// `more` are further members, each with its comma in front.
 [[nodiscard]] response limits_response(const limit_answer& answer, engine::take_mode mode,
                                        bool legacy_headers, std::string_view more = {});
+
+/// `{"policies":[…],"used":[…],"refused":[…]}`.
+[[nodiscard]] std::string limit_stats_body(const std::map<std::string, limit_numbers>& numbers,
+                                           const limit_consumers& top);
 
 }  // namespace millrace::http

@@ -135,6 +135,21 @@ error refusal_of(const limit_answer& answer) {
   return why;
 }
 
+void append_consumers(std::string& out, const std::vector<limit_consumer>& of) {
+  out += '[';
+  for (const limit_consumer& one : of) {
+    if (&one != &of.front()) out += ',';
+    out += R"({"policy":)";
+    append_json_string(out, one.policy);
+    out += R"(,"scope":)";
+    append_json_string(out, one.scope);
+    out += R"(,"id":)";
+    append_json_string(out, one.id);
+    fmt::format_to(std::back_inserter(out), R"(,"count":{},"error":{}}})", one.count, one.error);
+  }
+  out += ']';
+}
+
 }  // namespace
 
 response limits_response(const limit_answer& answer, engine::take_mode mode, bool legacy_headers,
@@ -152,6 +167,26 @@ response limits_response(const limit_answer& answer, engine::take_mode mode, boo
   append_rest(made.body, answer, mode, more);
   made.headers += limit_headers(answer, legacy_headers);
   return made;
+}
+
+std::string limit_stats_body(const std::map<std::string, limit_numbers>& numbers,
+                             const limit_consumers& top) {
+  std::string out = R"({"policies":[)";
+  bool first = true;
+  for (const auto& [policy, of] : numbers) {
+    if (!std::exchange(first, false)) out += ',';
+    out += R"({"policy":)";
+    append_json_string(out, policy);
+    fmt::format_to(std::back_inserter(out),
+                   R"(,"allowed":{},"refused":{},"near":{},"degraded":{}}})", of.allowed,
+                   of.refused, of.near, of.degraded);
+  }
+  out += R"(],"used":)";
+  append_consumers(out, top.used);
+  out += R"(,"refused":)";
+  append_consumers(out, top.refused);
+  out += '}';
+  return out;
 }
 
 }  // namespace millrace::http

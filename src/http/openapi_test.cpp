@@ -123,6 +123,9 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
                  R"({"checks":[{"scope":"user","id":"1","limit":1,"window":1,"dry_run":true}]})");
   expect_shape(limits.json(), "Limits");
   expect_shape(limits.json().at("limits").at(0), "LimitState");
+  const reply stats = server.ask("GET /admin/limits/stats");
+  expect_shape(stats.json(), "LimitStats");
+  expect_shape(stats.json().at("used").at(0), "LimitConsumer");
   expect_shape(
       server.ask("POST /v1/tokens:consume", R"({"user_id":"1","tokens":5,"limit":9})").json(),
       "Limits");
@@ -359,6 +362,8 @@ const std::vector<walk> walks{
      R"({"policy":"default","user":"42","reserved":5})", 422},
     {"POST", "/v1/tokens:consume", "/v1/tokens:consume",
      R"({"user_id":"42","tokens":5,"limit":100})", 200, "/v1/tokens:consume", R"({"tokens":5})",
+     422},
+    {"GET", "/admin/limits/stats", "/admin/limits/stats", "", 200, "/admin/limits/stats?x=1", "",
      422},
     {"POST", "/admin/limits:reset", "/admin/limits:reset", R"({"policy":"default","user":"42"})",
      200, "/admin/limits:reset", R"({"user":"42"})", 422},

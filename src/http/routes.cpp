@@ -67,6 +67,7 @@ constexpr std::array table{
     route{method::post, "/v1/limits:settle", &settle_limits, body_kind::json},
     route{method::post, "/v1/tokens:consume", &consume_tokens, body_kind::json},
     route{method::post, "/admin/limits:reset", &reset_limits, body_kind::json},
+    route{method::get, "/admin/limits/stats", &show_limit_stats},
     route{method::post, "/v1/events/{stream}", &publish_event, body_kind::json},
     route{method::get, "/v1/events/{stream}", &read_events},
     route{method::put, "/v1/events/{stream}", &set_stream, body_kind::json},

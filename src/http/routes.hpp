@@ -75,6 +75,7 @@ awaitable<response> check_limits(service& with, request& what);
 awaitable<response> refund_limits(service& with, request& what);
 awaitable<response> settle_limits(service& with, request& what);
 awaitable<response> reset_limits(service& with, request& what);
+awaitable<response> show_limit_stats(service& with, request& what);
 awaitable<response> consume_tokens(service& with, request& what);
 
 // The server itself (routes_health.cpp, routes_backup.cpp).

@@ -118,4 +118,11 @@ awaitable<response> consume_tokens(service& with, request& what) {
   co_return limits_response(*answer, body->mode, settings->legacy_headers, more);
 }
 
+awaitable<response> show_limit_stats(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  co_return json_response(
+      limit_stats_body(with.limits.numbers(), with.limits.top(limit_consumers_max)));
+}
+
 }  // namespace millrace::http

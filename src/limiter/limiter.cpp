@@ -75,6 +75,7 @@ limit_answer answer_of(const std::vector<wanted_limit>& limits, const limits_che
     out.limits.push_back({.scope = check.scope,
                           .id = check.id,
                           .window = limits[i].window(),
+                          .cost = check.cost,
                           .dry_run = check.dry_run,
                           .state = checked.limits[i]});
     out.limits.back().state.window_start += check.window - limits[i].window();
@@ -159,17 +160,18 @@ std::map<std::string, limit_numbers> limiter::numbers() const {
 }
 
 void limiter::count(const std::string& policy, const limit_answer& answer) {
-  const std::lock_guard held(mutex_);
   const std::string name = policy.empty() ? "-" : policy;
+  if (answer.verdict != limit_verdict::listed) count_consumers(name, answer);
+  const std::lock_guard held(mutex_);
   const auto at = numbers_.find(name);
   // Policies that a reload has taken away keep their numbers.
   if (at == numbers_.end() && numbers_.size() > 2 * limit_policies_max) return;
-  limit_numbers& of = numbers_[name];
-  ++(answer.allowed ? of.allowed : of.refused);
-  if (answer.verdict == limit_verdict::degraded) ++of.degraded;
+  limit_numbers& numbers = numbers_[name];
+  ++(answer.allowed ? numbers.allowed : numbers.refused);
+  if (answer.verdict == limit_verdict::degraded) ++numbers.degraded;
   if (!answer.allowed || !answer.binding) return;
   const engine::limit_state& state = answer.limits[*answer.binding].state;
-  if (state.remaining <= state.limit / 5) ++of.near;
+  if (state.remaining <= state.limit / 5) ++numbers.near;
 }
 
 // borrows: awaited in place

@@ -239,5 +239,23 @@ TEST_F(Limiter, CountsWhatEachPolicySaid) {
   EXPECT_EQ(numbers.at("chat").near, 1U);
 }
 
+TEST_F(Limiter, NamesWhoTakesMostAndWhoIsRefused) {
+  for (int i = 0; i < 5; ++i) take(chat("42"));
+  take(chat("43"));
+  take({.limits = {{.check = {.scope = "ip", .id = "1", .limit = 9, .window = 1s, .cost = 9}}}});
+  const limit_consumers top = limits_.top(10);
+  ASSERT_EQ(top.used.size(), 4U) << "42, 43, the bot and the ip, and nothing of the server";
+  EXPECT_EQ(top.used[0].policy, "-");
+  EXPECT_EQ(top.used[0].count, 9U);
+  EXPECT_EQ(top.used[1].scope, "bot");
+  EXPECT_EQ(top.used[1].count, 4U);
+  EXPECT_EQ(top.used[2].id, "42");
+  EXPECT_EQ(top.used[2].count, 3U);
+  ASSERT_EQ(top.refused.size(), 1U);
+  EXPECT_EQ(top.refused[0].policy, "chat");
+  EXPECT_EQ(top.refused[0].id, "42");
+  EXPECT_EQ(top.refused[0].count, 2U);
+}
+
 }  // namespace
 }  // namespace millrace

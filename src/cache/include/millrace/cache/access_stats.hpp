@@ -1,6 +1,7 @@
 #pragma once
 
 #include <millrace/base/clock.hpp>
+#include <millrace/base/heavy_hitters.hpp>
 #include <millrace/cache/entry_limits.hpp>
 #include <millrace/cache/family_set.hpp>
 
@@ -93,7 +94,6 @@ public:
 
 private:
   class counters;
-  class key_counts;
   class access_sketch;
 
   [[nodiscard]] counters& own();
@@ -103,7 +103,7 @@ private:
   std::uint64_t number_;
   std::uint64_t sample_;
   std::vector<std::atomic<counters*>> threads_;
-  std::unique_ptr<key_counts> keys_;
+  heavy_hitters keys_;
   std::unique_ptr<access_sketch> sketch_;
   // What `clear` found: threads that count are not disturbed, its figures are taken off.
   mutable std::mutex cleared_held_;

@@ -98,6 +98,8 @@ inline constexpr double lease_max = 0.1;
 inline constexpr std::chrono::seconds lease_life_max{5};
 /// Bindings of policies to routes.
 inline constexpr std::size_t limit_bindings_max = 100;
+/// Consumers that are named.
+inline constexpr std::size_t limit_consumers_max = 100;
 /// Entries of an allow- or deny-list.
 inline constexpr std::size_t limit_list_max = 1000;
 

@@ -2,6 +2,7 @@
 
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/base/heavy_hitters.hpp>
 #include <millrace/engine/limit_table.hpp>
 #include <millrace/engine/store.hpp>
 #include <millrace/limiter/limit_policy.hpp>
@@ -61,6 +62,8 @@ struct limited {
   std::string id;
   /// The window of it, in time; zero for calendar budgets.
   duration window{0};
+  /// What was wanted of it.
+  std::uint64_t cost{1};
   bool dry_run{false};
   engine::limit_state state;
 };
@@ -88,6 +91,21 @@ struct limit_numbers {
   /// Allowed with at most a fifth of the binding limit left.
   std::uint64_t near{0};
   std::uint64_t degraded{0};
+};
+
+/// Who takes most of the limits, or is refused most often.
+struct limit_consumer {
+  /// `-` for limits that callers named.
+  std::string policy;
+  std::string scope;
+  std::string id;
+  /// What was charged, or how often it was refused; at most `error` too many.
+  std::uint64_t count{0};
+  std::uint64_t error{0};
+};
+struct limit_consumers {
+  std::vector<limit_consumer> used;
+  std::vector<limit_consumer> refused;
 };
 
 class limit_shares;
@@ -177,6 +195,9 @@ public:
   }
 
   [[nodiscard]] std::map<std::string, limit_numbers> numbers() const;
+  /// Since the start, most first, at most so many each (`limit_consumers_max`), without what is
+  /// everybody's (`global`, `server`) and without `try_take`.
+  [[nodiscard]] limit_consumers top(std::size_t count) const;
 
 private:
   // borrows: awaited in place; so does the next one.
@@ -196,6 +217,7 @@ private:
   [[nodiscard]] timestamp now() const;
   void note_clock(timestamp at);
   void count(const std::string& policy, const limit_answer& answer);
+  void count_consumers(const std::string& policy, const limit_answer& answer);
 
   engine::store& store_;
   mutable std::mutex mutex_;
@@ -211,6 +233,8 @@ private:
   std::atomic<std::uint64_t> changes_{0};
   std::unique_ptr<limit_shares> shares_;
   std::unique_ptr<outage_ledger> ledger_;
+  heavy_hitters used_{10 * limit_consumers_max};
+  heavy_hitters refused_{10 * limit_consumers_max};
   /// How far the store's clock is ahead of this machine's, as far as is known.
   std::atomic<std::int64_t> ahead_us_{0};
 };
