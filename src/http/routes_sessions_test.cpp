@@ -58,7 +58,7 @@ TEST(SessionRoutes, BeginShowChangeAndEnd) {
 TEST(SessionRoutes, LiveOnWithUse) {
   test_server server;
   const reply made = server.ask("POST /v1/sessions", R"({"idle":100})");
-  EXPECT_EQ(made.text("user"), "");
+  EXPECT_EQ(made.text("user"), "null");
   server.clock.advance(60s);
   EXPECT_EQ(server.ask("GET " + path_of(made) + "?peek=true").text("expires_at"),
             made.text("expires_at"));
@@ -93,7 +93,7 @@ TEST(SessionRoutes, GiveAnotherIdWhenSomebodySignsIn) {
   EXPECT_EQ(rotated.text("user"), "42");
   const reply former = server.ask("GET " + path_of(made));
   EXPECT_EQ(former.text("former"), "true");
-  EXPECT_EQ(former.text("user"), "");
+  EXPECT_EQ(former.text("user"), "null");
   EXPECT_EQ(former.body.find("admin"), std::string::npos);
   EXPECT_EQ(server.ask("PATCH " + path_of(made), R"({"data":{"x":1}})").text("code"),
             "session_rotated");
