@@ -102,6 +102,13 @@ void sse_hub::answer(const feed_ptr& feed, const batch_ptr& what) {
   }
 }
 
+void sse_hub::forget_gone(sse_feed& feed) {
+  for (auto& [place, requests] : feed.behind) {
+    std::erase_if(requests, [](const sse_feed::request& each) { return each.who->gone(); });
+  }
+  std::erase_if(feed.behind, [](const auto& each) { return each.second.empty(); });
+}
+
 awaitable<void> sse_hub::follow(std::shared_ptr<sse_hub> self, feed_ptr feed) {
   auto listener = self->store_.hints().listen({feed->source.topic});
   asio::steady_timer pause(self->strand_);
@@ -113,6 +120,7 @@ awaitable<void> sse_hub::follow(std::shared_ptr<sse_hub> self, feed_ptr feed) {
       again = again || helped;
     }
     if (again && !failed) continue;
+    if (failed) forget_gone(*feed);
     const auto looked_at = steady_clock::now();
     (void)co_await listener.wait(failed ? steady_clock::duration{look_again}
                                         : steady_clock::duration{look_every});
