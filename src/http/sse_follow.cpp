@@ -24,6 +24,7 @@ constexpr milliseconds look_again{250};
 
 }  // namespace
 
+// borrows: awaited in place
 awaitable<batch_ptr> sse_hub::read(sse_feed& feed, stream_place from) {
   shared_->numbers.reads.fetch_add(1, std::memory_order_relaxed);
   batch_ptr got = co_await feed.source.read(from, feed.limit);
@@ -52,6 +53,7 @@ awaitable<void> sse_hub::broadcast(feed_ptr feed, batch_ptr what) {
 }
 
 // What came behind the place up to which everybody was told; true where there is more.
+// borrows: awaited in place
 awaitable<bool> sse_hub::tell_news(const feed_ptr& feed, bool& failed) {
   if (!feed->live) co_return false;
   const batch_ptr got = co_await read(*feed, *feed->live);
@@ -65,6 +67,7 @@ awaitable<bool> sse_hub::tell_news(const feed_ptr& feed, bool& failed) {
 }
 
 // One look for some of those who are behind; true where there is more to do.
+// borrows: awaited in place
 awaitable<bool> sse_hub::help_one(const feed_ptr& feed, bool& failed) {
   if (feed->behind.empty()) co_return false;
   // In turns: who begins far back must not hold up the others.

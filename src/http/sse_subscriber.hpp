@@ -80,6 +80,7 @@ private:
   };
 
   [[nodiscard]] bool has_room();
+  [[nodiscard]] bool has_open_place() const noexcept;
   [[nodiscard]] bool pull(std::size_t slot);
   void append(std::size_t slot, const batch_ptr& what, std::size_t first_entry);
   void append_with_own_id(slot& of, const batch_ptr& what, std::size_t first_entry);
