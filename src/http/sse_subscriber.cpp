@@ -141,12 +141,7 @@ void sse_subscriber::append_with_own_id(slot& of, const batch_ptr& what, std::si
     const std::string_view rest = bytes.substr(each.id_end, each.text_end - each.id_end);
     const bool has_id = each.id_end != each.text;
     // Only a place: told once all places are known.
-    if (vector_id_ && rest == "\n") {
-      const bool open = std::ranges::any_of(
-          slots_, [](const slot& one) { return one.where.what == stream_place::kind::latest; });
-      if (unresolved_ && open) continue;
-      unresolved_ = false;
-    }
+    if (vector_id_ && rest == "\n" && has_open_place()) continue;
     std::string own;
     if (vector_id_) {
       if (has_id) own = own_id();
