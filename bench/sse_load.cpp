@@ -216,6 +216,16 @@ private:
     }
   }
 
+  // A server may close a connection on which nobody asks anything; then there is another.
+  bool reopened(publisher& of) {
+    char byte = 0;
+    if (of.busy || ::recv(of.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return false;
+    ::close(of.fd);
+    of.fd = connect_to(with_.port);
+    add(of.fd, clients_.size() + static_cast<std::size_t>(&of - publishers_.data()));
+    return true;
+  }
+
   std::string_view receive(int fd) {
     while (true) {
       const auto got = ::recv(fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
@@ -273,6 +283,7 @@ private:
   }
 
   void read_publisher(publisher& of) {
+    if (reopened(of)) return;
     of.rest.append(receive(of.fd));
     const std::size_t head = of.rest.find("\r\n\r\n");
     if (head == std::string::npos) return;

@@ -167,6 +167,19 @@ TEST(LiveEvents, ReachEveryOneWhoFollows) {
   EXPECT_NE(metrics.find("millrace_streams_events_sent_total 3600\n"), std::string::npos);
 }
 
+TEST(LiveEvents, HaveBegunWhereTheirHeaderIsThere) {
+  const test_server server;
+  std::vector<std::unique_ptr<raw_client>> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(std::make_unique<raw_client>("127.0.0.1", server.port()));
+    clients.back()->send(make_request(i % 2 == 0 ? "GET /v1/events/f/live"
+                                                 : "GET /v1/events:live?stream=f&stream=g"));
+    ASSERT_TRUE(clients.back()->receive_head());
+    publish(server, std::to_string(i));
+    EXPECT_TRUE(clients.back()->read_until(fmt::format(R"("payload":{},)", i))) << i;
+  }
+}
+
 // A client that never reads: what waits for it is bounded, and it misses nothing when it reads.
 TEST(LiveEvents, WaitForASlowReaderInTheStore) {
   const test_server server({.limits = {.stream_bytes_max = 4096}});

@@ -24,6 +24,7 @@ constexpr milliseconds look_again{250};
 
 }  // namespace
 
+// borrows: awaited in place
 awaitable<batch_ptr> sse_hub::read(sse_feed& feed, stream_place from) {
   shared_->numbers.reads.fetch_add(1, std::memory_order_relaxed);
   batch_ptr got = co_await feed.source.read(from, feed.limit);
@@ -52,6 +53,7 @@ awaitable<void> sse_hub::broadcast(feed_ptr feed, batch_ptr what) {
 }
 
 // What came behind the place up to which everybody was told; true where there is more.
+// borrows: awaited in place
 awaitable<bool> sse_hub::tell_news(const feed_ptr& feed, bool& failed) {
   if (!feed->live) co_return false;
   const batch_ptr got = co_await read(*feed, *feed->live);
@@ -65,6 +67,7 @@ awaitable<bool> sse_hub::tell_news(const feed_ptr& feed, bool& failed) {
 }
 
 // One look for some of those who are behind; true where there is more to do.
+// borrows: awaited in place
 awaitable<bool> sse_hub::help_one(const feed_ptr& feed, bool& failed) {
   if (feed->behind.empty()) co_return false;
   // In turns: who begins far back must not hold up the others.
@@ -102,6 +105,13 @@ void sse_hub::answer(const feed_ptr& feed, const batch_ptr& what) {
   }
 }
 
+void sse_hub::forget_gone(sse_feed& feed) {
+  for (auto& [place, requests] : feed.behind) {
+    std::erase_if(requests, [](const sse_feed::request& each) { return each.who->gone(); });
+  }
+  std::erase_if(feed.behind, [](const auto& each) { return each.second.empty(); });
+}
+
 awaitable<void> sse_hub::follow(std::shared_ptr<sse_hub> self, feed_ptr feed) {
   auto listener = self->store_.hints().listen({feed->source.topic});
   asio::steady_timer pause(self->strand_);
@@ -113,6 +123,7 @@ awaitable<void> sse_hub::follow(std::shared_ptr<sse_hub> self, feed_ptr feed) {
       again = again || helped;
     }
     if (again && !failed) continue;
+    if (failed) forget_gone(*feed);
     const auto looked_at = steady_clock::now();
     (void)co_await listener.wait(failed ? steady_clock::duration{look_again}
                                         : steady_clock::duration{look_every});

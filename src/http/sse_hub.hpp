@@ -107,6 +107,8 @@ private:
   void ask(const feed_ptr& feed, stream_place from, sse_feed::request what);
   void answer(const feed_ptr& feed, const batch_ptr& what);
   void poke(const sse_feed& feed);
+  /// Of those who wait while the store is away, some have gone.
+  static void forget_gone(sse_feed& feed);
   void place(stream_socket socket, subscription what, std::string head, bool chunked);
 
   asio::io_context& context_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <ranges>
 
 namespace millrace::http {
 namespace {
@@ -43,9 +44,9 @@ std::uint64_t sse_shared::farewell_retry_ms() {
 
 seating::found seating::behind(const stream_place& where) const noexcept {
   if (where == live) return {};
-  for (auto it = tail.rbegin(); it != tail.rend(); ++it) {
-    const std::size_t first = (*it)->entry_from(where);
-    if (first < (*it)->entries.size() || (first == 0 && (*it)->end != where)) return {*it, first};
+  for (const batch_ptr& each : std::views::reverse(tail)) {
+    const std::size_t first = each->entry_from(where);
+    if (first < each->entries.size() || (first == 0 && each->end != where)) return {each, first};
   }
   return {};
 }

@@ -33,9 +33,7 @@ sse_subscriber::sse_subscriber(std::shared_ptr<sse_lane> lane, stream_socket soc
       slots_(std::move(slots)),
       chunked_(chunked),
       vector_id_(vector_id) {
-  unresolved_ = vector_id && std::ranges::any_of(slots_, [](const slot& each) {
-                  return each.where.what == stream_place::kind::latest;
-                });
+  unresolved_ = has_open_place();
   lane_->shared().opened();
 }
 
@@ -52,7 +50,17 @@ void sse_subscriber::start(std::string head, const std::vector<std::optional<str
   push({.batch = {}, .own = std::move(head), .first = {}, .second = {}});
   append_text(sse_retry);
   watch();
-  pump();
+  if (!unresolved_) {
+    pump();
+    return;
+  }
+  // Whoever has the header misses nothing that is published from then on.
+  for (std::size_t i = 0; i < slots_.size(); ++i) (void)pull(i);
+}
+
+bool sse_subscriber::has_open_place() const noexcept {
+  return std::ranges::any_of(
+      slots_, [](const slot& each) { return each.where.what == stream_place::kind::latest; });
 }
 
 void sse_subscriber::news(std::size_t at) {
@@ -102,9 +110,10 @@ void sse_subscriber::take(std::size_t at, const batch_ptr& what) {
   const std::size_t first = what->entry_from(of.where);
   const bool moved = what->end != of.where;
   if (first <= what->entries.size()) append(at, what, first);
+  if (unresolved_) unresolved_ = has_open_place();
   // With nothing new the place is ahead of what the feed has told: it will come by here.
   if (moved && !closing_) (void)pull(at);
-  if (!writing_) pump();
+  if (!writing_ && !unresolved_) pump();
 }
 
 void sse_subscriber::append(std::size_t at, const batch_ptr& what, std::size_t first_entry) {
@@ -132,12 +141,7 @@ void sse_subscriber::append_with_own_id(slot& of, const batch_ptr& what, std::si
     const std::string_view rest = bytes.substr(each.id_end, each.text_end - each.id_end);
     const bool has_id = each.id_end != each.text;
     // Only a place: told once all places are known.
-    if (vector_id_ && rest == "\n") {
-      const bool open = std::ranges::any_of(
-          slots_, [](const slot& one) { return one.where.what == stream_place::kind::latest; });
-      if (unresolved_ && open) continue;
-      unresolved_ = false;
-    }
+    if (vector_id_ && rest == "\n" && has_open_place()) continue;
     std::string own;
     if (vector_id_) {
       if (has_id) own = own_id();

@@ -4,6 +4,7 @@
 #include "sse_batch.hpp"
 #include "timing_wheel.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -57,7 +58,8 @@ public:
   void say_farewell();
   void cut() { drop(); }
 
-  [[nodiscard]] bool gone() const noexcept { return gone_; }
+  /// From any thread.
+  [[nodiscard]] bool gone() const noexcept { return gone_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::vector<slot>& slots() noexcept { return slots_; }
   [[nodiscard]] sse_lane& lane() const noexcept { return *lane_; }
 
@@ -78,6 +80,7 @@ private:
   };
 
   [[nodiscard]] bool has_room();
+  [[nodiscard]] bool has_open_place() const noexcept;
   [[nodiscard]] bool pull(std::size_t slot);
   void append(std::size_t slot, const batch_ptr& what, std::size_t first_entry);
   void append_with_own_id(slot& of, const batch_ptr& what, std::size_t first_entry);
@@ -112,7 +115,7 @@ private:
   bool vector_id_;
   bool unresolved_{false};
   bool closing_{false};
-  bool gone_{false};
+  std::atomic<bool> gone_{false};
   bool writing_{false};
   bool slow_{false};
 };
