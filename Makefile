@@ -72,7 +72,7 @@ bench-%: ## One benchmark beside its peers: bench-queue (ENGINE=redis)
 	@tools/build release
 	@bench/$*_bench --engine $(ENGINE)
 
-demo-cache: ## A workload on PostgreSQL without a cache and with one (ARGS="40000 32 1")
+demo-cache: ## A workload on PostgreSQL without a cache and with one (ARGS="60000 32 1")
 	@tools/setup --for bench
 	@tools/build release cached_queries
 	@examples/cached_queries/run $(ARGS)

@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    return show(words[1], number(2, 40'000), number(3, 32), number(4, 1));
+    return show(words[1], number(2, 60'000), number(3, 32), number(4, 1));
   } catch (const std::exception& e) {
     fmt::print(stderr, "cached_queries: {}\n", e.what());
     return 1;

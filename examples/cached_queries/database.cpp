@@ -28,7 +28,7 @@ using rows = std::unique_ptr<PGresult, closes>;
 // Everything anew, so that one run is like another. A chunk has a vector of 64 numbers.
 std::string schema() {
   return fmt::format(
-      "DROP TABLE IF EXISTS bot, person, source, chunk; "
+      "SET client_min_messages = warning; DROP TABLE IF EXISTS bot, person, source, chunk; "
       "CREATE TABLE bot (id int PRIMARY KEY, name text, prompt text, changes int DEFAULT 0); "
       "CREATE TABLE person (id int PRIMARY KEY, name text, role text, changes int DEFAULT 0); "
       "CREATE TABLE source (id int PRIMARY KEY, bot int, title text, changes int DEFAULT 0); "

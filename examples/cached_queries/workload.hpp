@@ -21,11 +21,11 @@ struct request {
 };
 
 /// How many there are of each, in the database.
-inline constexpr std::uint32_t bots = 2'000;
-inline constexpr std::uint32_t users = 5'000;
-inline constexpr std::uint32_t sources = 3'000;
+inline constexpr std::uint32_t bots = 500;
+inline constexpr std::uint32_t users = 1'500;
+inline constexpr std::uint32_t sources = 1'000;
 /// Different searches; each compares one vector with those of its bot's chunks.
-inline constexpr std::uint32_t searches = 3'000;
+inline constexpr std::uint32_t searches = 800;
 
 /// Popular ones far more often than others (Zipf, exponent 1.1); one in a hundred is a change.
 [[nodiscard]] std::vector<request> make_workload(std::size_t count, std::uint64_t seed);

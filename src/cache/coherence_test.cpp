@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t seconds_default = 4;
 constexpr std::size_t actors = 4;
-constexpr std::size_t bytes_before_a_cut = 300'000;
+constexpr std::size_t bytes_before_a_cut = 100'000;
 
 /// What happens to the processes and their connections meanwhile.
 enum class trouble : std::uint8_t {

@@ -136,8 +136,8 @@ TEST_F(Stampede, HasOneSuccessorWhenTheLoaderIsKilled) {
   EXPECT_TRUE(ledger_->each[1].ended);
   EXPECT_EQ(ledger_->answers, (processes - 1) * callers);
   EXPECT_EQ(ledger_->wrong, 0U);
-  // Twenty processes on a machine with other work to do: a second more than the lease.
-  EXPECT_LE(waited, 3'000'000) << "microseconds";
+  // The lease is 2 s; the rest is for twenty processes on a machine with other work to do.
+  EXPECT_LE(waited, 4'000'000) << "microseconds";
 }
 
 }  // namespace

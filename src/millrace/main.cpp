@@ -3,6 +3,7 @@
 #include <millrace/engine_embedded/embedded_store.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -19,8 +20,8 @@ using millrace::cache::near_source;
 millrace::result<std::unique_ptr<near_cache>> make_near(
     const millrace::cli::engine_settings& settings, near_source source) {
   if (settings.near_bytes == 0) return std::unique_ptr<near_cache>();
-  auto made = near_cache::make(
-      {.bytes = settings.near_bytes, .source = source, .age_max = settings.near_age});
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(settings.near_age);
+  auto made = near_cache::make({.bytes = settings.near_bytes, .source = source, .age_max = age});
   if (!made) made.error().field = "cache.near_bytes";
   return made;
 }

@@ -63,7 +63,7 @@ struct engine_settings {
   /// Of the cache, in the memory of this process. Zero: none, every read asks the store.
   std::size_t near_bytes{std::size_t{32} << 20U};
   /// How old a read that is answered from there may be, at most, on a store of several processes.
-  std::chrono::milliseconds near_age{cache::near_age_default};
+  duration near_age{cache::near_age_default};
 };
 
 struct opened_engine {
