@@ -4,6 +4,7 @@
 // the same requests however the bytes are cut.
 
 #include "request_reader.hpp"
+#include "stream_cursor.hpp"
 
 #include <millrace/base/assert.hpp>
 #include <millrace/base/names.hpp>
@@ -48,6 +49,10 @@ void check_request(request& what, std::size_t body_max) {
   };
   MILLRACE_ASSERT((within(what.path) || what.path == "/") && within(what.query));
   MILLRACE_ASSERT(what.path.find('?') == std::string_view::npos);
+  // What a browser sends back is what it was sent, or nothing.
+  const std::string_view last_id = what[header::last_event_id];
+  const auto places = parse_positions(last_id);
+  if (places) MILLRACE_ASSERT(positions_text(*places) == last_id);
 }
 
 seen read_all(std::string_view bytes, std::size_t piece, std::size_t body_max) {

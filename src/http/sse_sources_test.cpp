@@ -91,7 +91,7 @@ TEST(StreamPositions, ReadBackAsTheyWereWritten) {
   const std::string text = positions_text(all);
   EXPECT_EQ(parse_positions(text), all) << text;
   for (const std::string_view bad :
-       {"", "~", "1.2.3", "x", "1.1.2.3~", "~1.1.2.3", "zzzzzzzz.1.2.3"}) {
+       {"", "~", "1.2.3", "x", "1.1.2.3~", "~1.1.2.3", "zzzzzzzz.1.2.3", "A.1.2.3", "01.1.2.3"}) {
     EXPECT_FALSE(parse_positions(bad)) << bad;
   }
 }

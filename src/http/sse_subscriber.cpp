@@ -54,7 +54,8 @@ void sse_subscriber::start(std::string head, const std::vector<std::optional<str
     pump();
     return;
   }
-  // Whoever has the header misses nothing that is published from then on.
+  // Whoever has the header misses nothing that is published from then on. While the store is away
+  // it goes out with the first comment all the same.
   for (std::size_t i = 0; i < slots_.size(); ++i) (void)pull(i);
 }
 
@@ -292,7 +293,7 @@ void sse_subscriber::account() {
 void sse_subscriber::look() {
   if (gone_) return;
   const std::uint32_t now = lane_->now();
-  if (queued_bytes_ > 0) {
+  if (writing_) {
     const std::uint32_t stuck = now - stuck_tick_;
     if (stuck >= lane_->write_ticks()) {
       lane_->shared().numbers.cut.fetch_add(1, std::memory_order_relaxed);

@@ -33,8 +33,9 @@ std::string positions_text(std::span<const stream_position> all) {
   return out;
 }
 
-std::optional<std::vector<stream_position>> parse_positions(std::string_view text) {
+std::optional<std::vector<stream_position>> parse_positions(std::string_view whole) {
   std::vector<stream_position> all;
+  std::string_view text = whole;
   while (true) {
     if (all.size() == streams_max) return std::nullopt;
     const std::string_view part = text.substr(0, text.find('~'));
@@ -46,9 +47,12 @@ std::optional<std::vector<stream_position>> parse_positions(std::string_view tex
     if (!place) return std::nullopt;
     one.place = *place;
     all.push_back(one);
-    if (part.size() == text.size()) return all;
+    if (part.size() == text.size()) break;
     text.remove_prefix(part.size() + 1);
   }
+  // No capital, no leading zero.
+  if (positions_text(all) != whole) return std::nullopt;
+  return all;
 }
 
 }  // namespace millrace::http
