@@ -78,7 +78,7 @@ def ioredis(work):
     with redis_in_memory() as redis:
         for depth in IN_FLIGHT:
             out += json_lines(["node", PEERS / "ioredis_bench.js", redis.port,
-                               work.requests // 8, depth], cwd=PEERS)
+                               work.requests // 10, depth], cwd=PEERS)
     return out
 
 
