@@ -34,8 +34,13 @@ std::string to_base64(std::span<const unsigned char, id_bytes> bytes) {
 std::string new_session_id() {
   start_sodium();
   std::array<unsigned char, id_bytes> chance{};
-  ::randombytes_buf(chance.data(), chance.size());
-  std::string id = to_base64(chance);
+  std::string id;
+  // On a command line one that begins with a dash would be an option. It costs less than a fortieth
+  // of a bit.
+  do {
+    ::randombytes_buf(chance.data(), chance.size());
+    id = to_base64(chance);
+  } while (id.front() == '-');
   ::sodium_memzero(chance.data(), chance.size());
   return id;
 }

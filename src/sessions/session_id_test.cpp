@@ -13,6 +13,7 @@ TEST(SessionId, IsNeverTheSame) {
   for (int i = 0; i < 1000; ++i) {
     const std::string id = new_session_id();
     EXPECT_TRUE(is_session_id(id)) << id;
+    EXPECT_NE(id.front(), '-');
     EXPECT_TRUE(seen.insert(id).second);
   }
   EXPECT_FALSE(is_session_id(""));
