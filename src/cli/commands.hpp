@@ -20,5 +20,6 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> lock_commands();
 [[nodiscard]] std::vector<command> progress_commands();
 [[nodiscard]] std::vector<command> session_commands();
+[[nodiscard]] std::vector<command> claim_commands();
 
 }  // namespace millrace::cli
