@@ -36,7 +36,7 @@ using steady = std::chrono::steady_clock;
 constexpr std::string_view mark = "@@";
 /// `@@` and ten digits, `:` and nineteen, as in `event_body`.
 constexpr std::size_t mark_bytes = 2 + 10 + 1 + 19;
-constexpr std::chrono::seconds patience{120};
+constexpr std::chrono::seconds patience{300};
 
 struct settings {
   std::uint16_t port{0};
