@@ -123,7 +123,7 @@ request_id connection::state::send_all(std::vector<command> batch, send_options 
   return admit(std::move(asked), how, bytes, std::move(allowed));
 }
 
-request_id connection::state::admit(request asked, send_options how, std::size_t bytes,
+request_id connection::state::admit(request&& asked, send_options how, std::size_t bytes,
                                     result<void> allowed) {
   if (!allowed) {
     refuse(std::move(asked), std::move(allowed.error()));

@@ -43,7 +43,7 @@ void connection::state::start() {
   });
 }
 
-request_id connection::state::submit(request what) {
+request_id connection::state::submit(request&& what) {
   std::unique_lock lock(mutex_);
   const request_id id = ++last_id_;
   if (refusing_) {
@@ -65,7 +65,7 @@ request_id connection::state::submit(request what) {
 }
 
 // Never in place: a handler may be one that holds what the caller of `send` holds.
-void connection::state::refuse(request what, error why) {
+void connection::state::refuse(request&& what, error why) {
   asio::post(strand,
              [self = shared_from_this(), what = std::move(what), why = std::move(why)]() mutable {
                request_queue alone{self->counters_};

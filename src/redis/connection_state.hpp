@@ -49,9 +49,9 @@ private:
   using settled_handler = std::move_only_function<void(result<void>)>;
 
   /// Sends it, or has it refused where it is not `allowed` or finds no place.
-  request_id admit(request asked, send_options how, std::size_t bytes, result<void> allowed);
-  request_id submit(request what);
-  void refuse(request what, error why);
+  request_id admit(request&& asked, send_options how, std::size_t bytes, result<void> allowed);
+  request_id submit(request&& what);
+  void refuse(request&& what, error why);
 
   // On the strand.
   static awaitable<void> run(std::shared_ptr<state> self);

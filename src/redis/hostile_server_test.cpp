@@ -158,6 +158,9 @@ TEST(HostileServer, IsUnderstoodHoweverItsRepliesAreCut) {
 awaitable<void> expect_late_reply_swallowed(connection_options options,
                                             std::promise<void>& first_given_up) {
   connection to{co_await asio::this_coro::executor, std::move(options)};
+  // Connecting does not count: what is not written is not sent.
+  const auto connected = co_await to.ready();
+  EXPECT_TRUE(connected);
   auto first = co_await to.call(command{"GET"}, 30ms);
   EXPECT_EQ(shown(first), "timeout");
   EXPECT_EQ(first.error().kind, errc::deadline_exceeded);

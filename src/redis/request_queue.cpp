@@ -37,17 +37,21 @@ result<reply> to_result(reply what) {
   return what;
 }
 
-void request_queue::add(request what) {
+void request_queue::add(request&& what) {
   request_counters::bump(counters_->requests);
   waiting_.push_back(std::move(what));
 }
 
 void request_queue::write_to(std::string& out, std::size_t bytes, moment now) {
   while (!waiting_.empty() && out.size() < bytes) {
-    request next = waiting_.pop_front();
-    if (next.given_up()) continue;
+    request& next = waiting_.front();
+    if (next.given_up()) {
+      waiting_.drop_front();
+      continue;
+    }
     if (next.deadline <= now) {
-      fail_overdue(next, next.resends > 0, std::nullopt);
+      request late = waiting_.pop_front();
+      fail_overdue(late, late.resends > 0, std::nullopt);
       continue;
     }
     if (next.one) next.one->write_to(out);
@@ -59,6 +63,7 @@ void request_queue::write_to(std::string& out, std::size_t bytes, moment now) {
     }
     next.sent_at = now;
     owed_.push_back(std::move(next));
+    waiting_.drop_front();
   }
 }
 

@@ -77,7 +77,7 @@ class request_queue final {
 public:
   explicit request_queue(request_counters& counters) : counters_(&counters) {}
 
-  void add(request what);
+  void add(request&& what);
 
   /// Appends what waits to `out`, up to `bytes` and one request beyond; from then on it is owed.
   void write_to(std::string& out, std::size_t bytes, moment now);
