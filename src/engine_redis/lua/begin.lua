@@ -58,7 +58,10 @@ local next_stamp      -- clock.lua
 local rare            -- jobs.lua
 local settle          -- dispatch.lua: writes everything down, so that all of it can be read
 -- steps_enqueue.lua
-local is_waiting, refuse_job, read_spec, take_defaults, enqueue, find_addressed
+local is_waiting, refuse_job, room_in, read_spec, take_defaults, enqueue, find_addressed, addressed
+-- steps_run.lua
+local ack_refused, ack, lease
+local transact_many   -- hot.lua
 
 -- The earlier of two times, of which either may be missing.
 local function earlier(a, b)
@@ -76,6 +79,7 @@ at_each_call(function()
   later.removed = {}   -- hash -> {field, …}
   later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
   later.appended = {}  -- list -> {element, …}
+  later.met = {}       -- keys that have been read as what they are to be written as
 end)
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
@@ -112,21 +116,6 @@ function later.add(kind, key, ...)
   for i = 1, select('#', ...) do list[count + i] = select(i, ...) end
 end
 
--- Takes a field out of a hash, though it may not have got there yet.
-function later.drop_field(key, field)
-  later.add('removed', key, field)
-  local pending = later.fields[key]
-  if not pending then return end
-  local kept = {}
-  for i = 1, #pending, 2 do
-    if pending[i] ~= field then
-      kept[#kept + 1] = pending[i]
-      kept[#kept + 1] = pending[i + 1]
-    end
-  end
-  later.fields[key] = #kept > 0 and kept or nil
-end
-
 function later.score(key, member, score)
   local members = later.scores[key]
   if not members then
@@ -141,11 +130,13 @@ function later.settle_scores(key)
   local members = later.scores[key]
   if not members then return end
   later.scores[key] = nil
-  local gone, here = {}, {}
+  local gone, here, count, last, text = {}, {}, 0, nil, nil
   for member, score in pairs(members) do
     if score then
-      here[#here + 1] = score
-      here[#here + 1] = member
+      -- Often many have the same.
+      if score ~= last then last, text = score, format('%d', score) end
+      here[count + 1], here[count + 2] = text, member
+      count = count + 2
     else
       gone[#gone + 1] = member
     end
@@ -161,15 +152,20 @@ function later.settle_list(key)
   in_pieces('RPUSH', key, elements)
 end
 
+-- It has been read as what it is written as: had it been somebody else's, that would have failed.
+function later.is_read(key) later.met[key] = true end
+
 local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', appended = 'list'}
 
 -- Before the first write of a call: nothing may be half written because a key is somebody else's.
 function later.check_types()
   for kind, wanted in pairs(kinds) do
     for key in pairs(later[kind]) do
-      local is = redis_call('TYPE', key).ok
-      if is ~= wanted and is ~= 'none' then
-        error({err = 'WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. wanted})
+      if not later.met[key] then
+        local is = redis_call('TYPE', key).ok
+        if is ~= wanted and is ~= 'none' then
+          error({err = 'WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. wanted})
+        end
       end
     end
   end

@@ -123,6 +123,7 @@ function cache.sweep()
     end
     project.changed = true
   end
+  return #over == 0
 end
 
 -- Claims. One from before the epoch has ended.

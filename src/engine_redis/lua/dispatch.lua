@@ -7,7 +7,7 @@
 local stores_key
 at_each_call(function() stores_key = prefix .. 'stores' end)
 
-local kind_transaction = 1
+local kind_transaction, kind_many = 1, 3
 local store_id
 
 -- What the steps of the transaction that is under way have found out, for each other.
@@ -24,10 +24,10 @@ local function new_plan(level)
   plan.queues_count, plan.crons_added, plan.level = 0, 0, level
 end
 
-local function is_addressed(job)
-  if not job then return false end
-  if plan.addressed[job] then return true end
-  plan.addressed[job] = true
+local function is_addressed(id)
+  if not id then return false end
+  if plan.addressed[id] then return true end
+  plan.addressed[id] = true
   return false
 end
 
@@ -89,6 +89,7 @@ end
 
 local function transact(text)
   local off, _, count, level, name, fingerprint = unpack_some(text, 5, 0)
+  state.due_changed = true
   if count == 1 and not name then return transact_one(text, off, level) end
   if name then
     local answer, why = idempotency.find(name, fingerprint)
@@ -177,7 +178,6 @@ local function finish(number)
   queues.settle_lanes()
   cache.save()
   streams.save()
-  state.save()
   jobs.save()
   queues.save()
   later.add('fields', stores_key, store_id, format('%d %d', state.real, number))
@@ -189,13 +189,35 @@ local function finish(number)
   queues.prune()
   local text, any = hint_text()
   if any then redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text) end
-  local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
-  return pack(now, earlier(tonumber(first[2]), live.next_time())) .. text
+  if state.due_changed then
+    local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
+    state.next_due = earlier(tonumber(first[2]), live.next_time()) or state.never
+  end
+  state.save()
+  return pack(now, state.next_due < state.never and state.next_due or nil) .. text
 end
 
 local opens, closes, wants_jobs, watches = 1, 2, 4, 8
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
+
+-- Everything that is due. False: there is more of it than one call should do.
+local function let_all_happen()
+  if now < state.next_due then return true end
+  state.due_changed = true
+  local all_ended = live.let_end()
+  return change.let_happen() and all_ended
+end
+
+local sweep_every = 50000
+
+-- What is old goes, a little with every call; where there was none, it is not looked for all the
+-- time.
+local function sweep()
+  if not manual_clock and now < state.swept + sweep_every then return end
+  local jobs_gone, keys_gone = change.forget_old(1000), idempotency.forget_old()
+  if cache.sweep() and jobs_gone and keys_gone then state.swept = now end
+end
 
 local function run()
   local _, layout, time, store, number, flags, level, run_id, defaults =
@@ -208,6 +230,8 @@ local function run()
   end
   state.load(time)
   local last = tonumber(string.match(redis_call('HGET', stores_key, store) or '', '%d+$'))
+  later.is_read(keys[1])
+  later.is_read(stores_key)
   if last and not has(flags, opens) and not has(flags, closes) then
     -- A call whose answer was lost, and which is sent again, has happened already; one that
     -- overtook another has to wait for it.
@@ -219,6 +243,7 @@ local function run()
     redis_call('SET', prefix .. 'watched', 1, 'PX', state.away_after / 1000)
   end
   hints.wanted = has(flags, wants_jobs) or redis_call('EXISTS', prefix .. 'watched') == 1
+  if has(flags, opens) or has(flags, closes) then state.due_changed = true end
   if has(flags, opens) then
     if defaults ~= '' then state.change_defaults(defaults) end
     return {'ok', finish(number)}
@@ -228,12 +253,8 @@ local function run()
     redis_call('HDEL', stores_key, store)
     return {'ok', report}
   end
-  local all_ended = live.let_end()
-  local all_happened = change.let_happen() and all_ended
-  change.forget_old(1000)
-  idempotency.forget_old()
-  cache.sweep()
-  if not all_happened then return {'again', finish(number - 1)} end
+  if not let_all_happen() then return {'again', finish(number - 1)} end
+  sweep()
 
   local named = args[2] == '' and {0} or {cmsgpack.unpack(args[2])}
   batch_queues = {}
@@ -250,8 +271,12 @@ local function run()
   for tag, ids in pairs(wanted) do jobs.prefetch(tag, ids) end
   local out = {'ok', ''}
   for i = 3, #args do
-    local _, kind = unpack_some(args[i], 1, 0)
-    out[i] = kind == kind_transaction and transact(args[i]) or answer_query(args[i])
+    local kind = string.byte(args[i])
+    if kind == kind_many then
+      out[i] = transact_many(args[i])
+    else
+      out[i] = kind == kind_transaction and transact(args[i]) or answer_query(args[i])
+    end
   end
   out[2] = finish(number)
   return out

@@ -10,13 +10,32 @@
 --   due, forget               sorted sets: numbers of queues by when one of their jobs is due, or
 --                             kept long enough; never later than that, now and then earlier
 
-local by_name, by_number, met_queues  -- the queues met in this call
+local by_name, by_number, known_count = {}, {}, 0  -- what is known, perhaps since an earlier call
+local met_queues = {}                              -- those that this call has to do with
 local due_key, forget_key
 
-at_each_call(function()
-  by_name, by_number, met_queues = {}, {}, {}
+local known_at_most = 200
+
+-- `warm`: nobody has changed anything since the last call.
+function queues.begin(warm)
   due_key, forget_key = prefix .. 'due', prefix .. 'forget'
-end)
+  if not warm or known_count > known_at_most then
+    by_name, by_number, met_queues, known_count = {}, {}, {}, 0
+    return
+  end
+  for _, queue in ipairs(met_queues) do
+    queue.is_met, queue.holders, queue.held = false, {}, nil
+    if next(queue.minutes) and not queue.minutes[floor(now / 60000000)] then queue.minutes = {} end
+  end
+  met_queues = {}
+end
+
+local function meet(queue)
+  if queue.is_met then return queue end
+  queue.is_met = true
+  met_queues[#met_queues + 1] = queue
+  return queue
+end
 
 local count_fields = {'queued', 'scheduled', 'running', 'retrying', 'completed', 'dead',
                       'cancelled'}
@@ -50,14 +69,32 @@ local function settings_of(text, otherwise)
   }
 end
 
+-- Read once for many calls: text -> settings, by what the store says where the text says nothing.
+local settings_read, read_by, read_count
+
+local function settings_by(text)
+  if read_by ~= state.defaults or read_count > 1000 then
+    settings_read, read_by, read_count = {}, state.defaults, 0
+  end
+  local settings = settings_read[text or '']
+  if not settings then
+    settings = settings_of(text, state.defaults)
+    settings_read[text or ''] = settings
+    read_count = read_count + 1
+  end
+  return settings
+end
+
 function queues.defaults_of(text) return settings_of(text, built_in) end
 
 function queues.set(queue, text)
-  queue.settings_text, queue.settings = text, settings_of(text, state.defaults)
+  queue.settings_text, queue.settings = text, settings_by(text)
 end
 
 local function load(queue)
   local values = redis_call('HMGET', queue.key, unpack(fields))
+  later.is_read(queue.key)
+  queue.kept = values
   queue.number = tonumber(values[1])
   queues.set(queue, values[2])
   queue.paused, queue.draining = values[3] == '1', values[4] == '1'
@@ -80,14 +117,14 @@ local function new_table(project, name, tag)
     queue[part .. '_key'] = queue.key .. ':' .. part
   end
   by_name[project .. '\0' .. name] = queue
-  met_queues[#met_queues + 1] = queue
+  known_count = known_count + 1
   load(queue)
   return queue
 end
 
 -- Whether it exists says `number`.
 function queues.named(project, name, tag)
-  return by_name[project .. '\0' .. name] or new_table(project, name, tag)
+  return meet(by_name[project .. '\0' .. name] or new_table(project, name, tag))
 end
 
 -- The routing tag of a name: what stands in its braces, or all of it.
@@ -100,7 +137,7 @@ end
 
 function queues.numbered(number)
   local queue = by_number[number]
-  if queue then return queue end
+  if queue then return meet(queue) end
   return queues.named(queues.split(redis_call('HGET', prefix .. 'queues', number)))
 end
 
@@ -128,7 +165,7 @@ end
 -- One of its jobs is due at that time, or forgotten.
 function queues.due_at(queue, time)
   if queue.next and queue.next <= time then return end
-  queue.next = time
+  queue.next, state.due_changed = time, true
   later.score(due_key, tostring(queue.number), time)
   queues.change(queue)
 end
@@ -152,7 +189,7 @@ function queues.find_next(queue)
   local time = earlier(earlier(first_of(queue.scheduled_key), first_of(queue.retry_key)),
                        (first_of(queue.leases_key)))
   if time == queue.next then return time end
-  queue.next = time
+  queue.next, state.due_changed = time, true
   later.score(due_key, tostring(queue.number), time or false)
   queues.change(queue)
   return time
@@ -207,6 +244,7 @@ function queues.count_event(queue, time, what, times)
   local counts = queue.minutes[minute]
   if not counts then
     local text = redis_call('HGET', queue.minutes_key, minute)
+    later.is_read(queue.minutes_key)
     counts = {0, 0, 0, 0}
     if text then
       local i = 0
@@ -272,6 +310,26 @@ function queues.prune()
   for _, queue in ipairs(met_queues) do queues.prune_minutes(queue) end
 end
 
+-- What has changed since it was read.
+local function save_fields(queue)
+  local list, kept, count = later.list('fields', queue.key), queue.kept, queue.count
+  local is = {tostring(queue.number), queue.settings_text or false, queue.paused and '1' or '0',
+              queue.draining and '1' or '0', format('%d', state.epoch),
+              queue.lanes and pack(unpack(queue.lanes, 1, 30)) or kept[6], tostring(queue.aside),
+              queue.next and format('%d', queue.next) or '',
+              queue.forget and format('%d', queue.forget) or '', format('%d', queue.dead_attempts),
+              format('%d', queue.first_waiting)}
+  for status = 0, 6 do is[fixed + 1 + status] = tostring(count[status]) end
+  for i, field in ipairs(fields) do
+    if is[i] and is[i] ~= kept[i] then
+      local at = #list + 1
+      list[at], list[at + 1] = field, is[i]
+      kept[i] = is[i]
+    end
+  end
+  if #list == 0 then later.fields[queue.key] = nil end
+end
+
 function queues.save()
   for _, queue in ipairs(met_queues) do
     if queue.number then
@@ -279,23 +337,7 @@ function queues.save()
       save_holders(queue)
       if queue.is_changed then
         queue.is_changed = false
-        local out = {'number', queue.number, 'paused', queue.paused and 1 or 0, 'draining',
-                     queue.draining and 1 or 0, 'epoch', state.epoch, 'aside', queue.aside,
-                     'next', queue.next or '', 'forget', queue.forget or '', 'dead_attempts',
-                     queue.dead_attempts, 'first_waiting', queue.first_waiting}
-        for status = 0, 6 do
-          out[#out + 1] = count_fields[status + 1]
-          out[#out + 1] = queue.count[status]
-        end
-        if queue.lanes then
-          out[#out + 1] = 'lanes'
-          out[#out + 1] = pack(unpack(queue.lanes, 1, 30))
-        end
-        if queue.settings_text then
-          out[#out + 1] = 'settings'
-          out[#out + 1] = queue.settings_text
-        end
-        later.add('fields', queue.key, unpack(out))
+        save_fields(queue)
       end
     end
   end

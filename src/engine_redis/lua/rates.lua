@@ -103,6 +103,7 @@ end
 -- A new epoch: what is counted since the opening begins anew.
 function queues.forget_counts(queue)
   redis_call('DEL', queue.minutes_key)
+  queue.minutes = {}
   rates.forget_all(queue)
   queues.change(queue)
   ready.wake_groups(queue)

@@ -65,11 +65,11 @@ function ready.push(queue, job)
 end
 
 -- A job that is being made.
-function ready.push_new(queue, id, priority)
+function ready.push_new(queue, name, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   lanes[at] = lanes[at] + 1
   local list = later.list('appended', lane_key(queue, priority))
-  list[#list + 1] = text_of(id)
+  list[#list + 1] = name
   queues.change(queue)
 end
 
@@ -162,11 +162,16 @@ function ready.reprioritise(queue, job, priority)
   put_aside(queue, job, is_ahead)
 end
 
+-- So many jobs will be asked for.
+local expected = 0
+function ready.expect(count) expected = count end
+
 -- Reads a lane from its head on; nothing is taken out before `finish`.
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
-          elements = {}, stamps = {}, taken = 0, kept = {}, ahead = read_ahead_first}
+          elements = {}, stamps = {}, taken = 0, kept = {},
+          ahead = max(read_ahead_first, min(expected, read_ahead_most))}
 end
 
 local function read_on(lane, wanted)
@@ -195,16 +200,25 @@ local function read_on(lane, wanted)
   return #ids > 0
 end
 
--- The job an element stands for, unless it means nothing any more.
+-- The job an element stands for, as `jobs.peek` answers it, unless it means nothing any more.
 local function job_at(lane, at)
-  local job = jobs.find(lane.queue.tag, lane.elements[at])
-  if job and job.status == queued and job.available == lane.stamps[at] and
-      job.place == in_lane and job.priority == lane.priority then
+  local id, stamp = lane.elements[at], lane.stamps[at]
+  local job = jobs.peek(lane.queue.tag, id)
+  if not job then return nil end
+  if type(job) == 'string' then
+    return jobs.text_is_ready(job, id, lane.priority, stamp) and job
+  end
+  if job.status == queued and job.available == stamp and job.place == in_lane and
+      job.priority == lane.priority then
     return job
   end
 end
 
--- The first job of the lane that has not been taken or kept; nil when there is none.
+local function table_at(lane, at)
+  return job_at(lane, at) and jobs.find(lane.queue.tag, lane.elements[at])
+end
+
+-- The first job of the lane that has not been taken or kept, and its id; nil when there is none.
 local function head_of(lane, wanted)
   while true do
     local at = lane.taken + 1
@@ -213,7 +227,7 @@ local function head_of(lane, wanted)
       lane.ahead = min(2 * lane.ahead, read_ahead_most)
     else
       local job = job_at(lane, at)
-      if job then return job end
+      if job then return job, lane.elements[at] end
       lane.taken = lane.taken + 1
       lane.lanes[lane.at + 2] = lane.lanes[lane.at + 2] - 1
     end
@@ -284,17 +298,21 @@ local function lane_head(self, wanted)
         lanes[self.priority] = lane
       end
     end
-    local job = lane and head_of(lane, wanted)
-    if job then return job, lane end
+    if lane then
+      local job, id = head_of(lane, wanted)
+      if job then return job, id, lane end
+    end
     self.priority = self.priority - 1
   end
 end
 
--- The next job, still where it is; nil when there is none. `wanted`: how many may be asked for.
+-- The next job and its id, still where it is; nil when there is none. It is a text where nobody has
+-- looked into it. `wanted`: how many may be asked for.
 function cursor:peek(wanted)
-  local job, lane = lane_head(self, wanted)
+  local job, id, lane = lane_head(self, wanted)
   self.lane = lane
-  if self.queue.aside == 0 then return job end
+  if self.queue.aside == 0 then return job, id end
+  if job then job = jobs.find(self.queue.tag, id) end
   local order = redis_call('ZRANGE', aside_key(self.queue, 'ahead'), self.passed, self.passed)[1]
   if order and (not job or order < order_of(job)) then
     self.lane = nil
@@ -334,7 +352,7 @@ function ready.tidy(queue)
   for priority = 0, 9 do
     local at = 3 * priority + 1
     local all, stale = lanes[at] + lanes[at + 1], lanes[at + 2]
-    local key = lane_key(queue, priority)
+    local key = (all > 0 or stale > 0) and lane_key(queue, priority)
     if stale > 0 then later.settle_list(key) end
     if stale > 0 and stale >= all then
       redis_call('DEL', key, key .. ':front')
@@ -347,7 +365,7 @@ function ready.tidy(queue)
       local kept = {}
       read_on(lane, min(rewritten, lanes[at]))
       for i = 1, #lane.elements do
-        local job = job_at(lane, i)
+        local job = table_at(lane, i)
         if job then kept[#kept + 1] = element_of(job) end
       end
       local read = #lane.elements
@@ -377,7 +395,7 @@ function ready.oldest(queue)
       local index = 1
       while not job do
         if not lane.elements[index] and not read_on(lane, 8) then break end
-        job = job_at(lane, index)
+        job = table_at(lane, index)
         index = index + 1
       end
       if job and (not oldest or job.run_at < oldest) then oldest = job.run_at end
