@@ -18,6 +18,8 @@ namespace {
 
 /// Calls under way: while the server works on one, the next is on its way.
 constexpr std::size_t calls_max = 2;
+/// So much is sent while another call is under way, however large that is.
+constexpr std::size_t gathered_min = 64;
 /// Work of one call: a server that is busy with it serves nobody else.
 constexpr std::size_t steps_at_once = 1000;
 constexpr std::size_t bytes_at_once = std::size_t{512} << 10U;
@@ -97,6 +99,12 @@ std::size_t dispatcher::sent() const {
       outstanding_, [](const call_ptr& each) { return each->now == call::state::sent; }));
 }
 
+bool dispatcher::is_worth_it() const {
+  if (waiting_.empty() || outstanding_.empty()) return !waiting_.empty();
+  // The server is busy with another call: until it is done there is time to gather as much again.
+  return waiting_.size() >= std::min(outstanding_.back()->work.size(), gathered_min);
+}
+
 void dispatcher::pump() {
   if (!ready_) {
     if (refusing_) refuse_waiting(*refusing_);
@@ -114,7 +122,7 @@ void dispatcher::pump() {
     if (sent() > 0) return;
     for (const call_ptr& each : outstanding_) send(each);
   }
-  while (outstanding_.size() < calls_max && !waiting_.empty()) {
+  while (outstanding_.size() < calls_max && is_worth_it()) {
     outstanding_.push_back(gather());
     send(outstanding_.back());
   }

@@ -106,6 +106,8 @@ private:
   void arm_timer();
   void say_goodbye();
   [[nodiscard]] std::size_t sent() const;
+  /// Whether what waits is worth a call of its own.
+  [[nodiscard]] bool is_worth_it() const;
   [[nodiscard]] bool busy() const {
     return !outstanding_.empty() || !waiting_.empty() || cache_.busy();
   }

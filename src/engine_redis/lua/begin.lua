@@ -22,6 +22,14 @@ local function at_each_call(begin)
   if prefix then begin() end
 end
 
+-- What changes with the store alone, such as the names of keys.
+local for_each_store = {}
+
+local function at_each_store(begin)
+  for_each_store[#for_each_store + 1] = begin
+  if prefix then begin() end
+end
+
 local pack, unpack_some = cmsgpack.pack, cmsgpack.unpack_limit
 local format, floor, min, max = string.format, math.floor, math.min, math.max
 local concat = table.concat
@@ -78,20 +86,16 @@ at_each_call(function()
   later.fields = {}    -- hash -> {field, value, …}
   later.removed = {}   -- hash -> {field, …}
   later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
+  later.bulk = {}      -- sorted set -> {gone = {member, …}, add = {score, member, …}}
   later.appended = {}  -- list -> {element, …}
   later.met = {}       -- keys that have been read as what they are to be written as
 end)
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
 
--- Numbers among the arguments are whole ones. (Redis would write them as fractions, at five times
--- the cost.)
+-- The arguments are texts: Redis would write numbers as fractions, at five times the cost.
 local function in_pieces(command, key, arguments)
   local count = #arguments
-  for i = 1, count do
-    local value = arguments[i]
-    if type(value) == 'number' then arguments[i] = format('%d', value) end
-  end
   if count <= at_once then
     if count > 0 then redis_call(command, key, unpack(arguments)) end
     return
@@ -110,10 +114,14 @@ function later.list(kind, key)
   return list
 end
 
+-- Whole numbers among the values become texts.
 function later.add(kind, key, ...)
   local list = later.list(kind, key)
   local count = #list
-  for i = 1, select('#', ...) do list[count + i] = select(i, ...) end
+  for i = 1, select('#', ...) do
+    local value = select(i, ...)
+    list[count + i] = type(value) == 'number' and format('%d', value) or value
+  end
 end
 
 function later.score(key, member, score)
@@ -121,12 +129,34 @@ function later.score(key, member, score)
   if not members then
     members = {}
     later.scores[key] = members
+    local bulk = later.bulk[key]
+    if bulk then
+      later.bulk[key] = nil
+      for _, gone in ipairs(bulk.gone) do members[gone] = false end
+      for i = 1, #bulk.add, 2 do members[bulk.add[i + 1]] = tonumber(bulk.add[i]) end
+    end
   end
   members[member] = score
 end
 
+-- For many members, of which none comes twice: scores are texts. Nil where it has to be `score`.
+function later.bulk_of(key)
+  local bulk = later.bulk[key]
+  if bulk then return bulk end
+  if later.scores[key] then return nil end
+  bulk = {gone = {}, add = {}}
+  later.bulk[key] = bulk
+  return bulk
+end
+
 -- Makes a sorted set ready to be read.
 function later.settle_scores(key)
+  local bulk = later.bulk[key]
+  if bulk then
+    later.bulk[key] = nil
+    in_pieces('ZREM', key, bulk.gone)
+    in_pieces('ZADD', key, bulk.add)
+  end
   local members = later.scores[key]
   if not members then return end
   later.scores[key] = nil
@@ -155,7 +185,7 @@ end
 -- It has been read as what it is written as: had it been somebody else's, that would have failed.
 function later.is_read(key) later.met[key] = true end
 
-local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', appended = 'list'}
+local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', bulk = 'zset', appended = 'list'}
 
 -- Before the first write of a call: nothing may be half written because a key is somebody else's.
 function later.check_types()
@@ -174,6 +204,7 @@ end
 function later.settle_all()
   for key, fields in pairs(later.removed) do in_pieces('HDEL', key, fields) end
   for key, fields in pairs(later.fields) do in_pieces('HSET', key, fields) end
+  for key in pairs(later.bulk) do later.settle_scores(key) end
   for key in pairs(later.scores) do later.settle_scores(key) end
   for key in pairs(later.appended) do later.settle_list(key) end
   later.removed, later.fields = {}, {}

@@ -97,6 +97,10 @@ end
 
 function change.keep_ended(queue, member, time)
   later.score(queue.finished_key, member, time)
+  change.note_ended(queue, time)
+end
+
+function change.note_ended(queue, time)
   ended_in[queue] = true
   local keep = queue.settings.keep_finished
   if keep > 0 then queues.forget_at(queue, time + keep) end

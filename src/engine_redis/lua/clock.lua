@@ -33,14 +33,15 @@ function state.change_defaults(text)
   end
   local all = {}
   for number = 1, state.queues do
-    all[2 * number - 1], all[2 * number] = 0, number
+    all[2 * number - 1], all[2 * number] = '0', tostring(number)
   end
   in_pieces('ZADD', prefix .. 'forget', all)
 end
 
 -- What the state is kept as: stamp, clock, epoch, its stamp and time, when somebody was last heard,
--- queues, when something is due, when old things were last looked for, calls.
-local format_of_state = '>I7I7I4I7I7I7I4i7I7I7'
+-- queues, when something is due, when old things were last looked for, until when somebody waits for
+-- changes of jobs, calls.
+local format_of_state = '>I7I7I4I7I7I7I4i7I7I7I7'
 state.never = 2 ^ 53
 
 -- Of the last call, as long as nobody else has changed the store since: then what is known of its
@@ -61,10 +62,11 @@ function state.load(asked_time)
   local seen
   if text then
     state.stamp, now, state.epoch, state.epoch_stamp, state.epoch_now, seen, state.queues,
-        state.next_due, state.swept, state.calls = struct.unpack(format_of_state, text)
+        state.next_due, state.swept, state.watched_until, state.calls =
+        struct.unpack(format_of_state, text)
   else
     state.stamp, now, state.epoch, state.epoch_stamp, state.epoch_now, state.queues = 0, 0, 0, 0, 0, 0
-    state.next_due, state.swept, state.calls = 0, 0, 0
+    state.next_due, state.swept, state.watched_until, state.calls = 0, 0, 0, 0
   end
   now = max(now, asked_time or real)
   -- Leases and counts from before the epoch are seen with other eyes.
@@ -90,7 +92,7 @@ function state.save()
   state.calls = state.calls + 1
   last_text = struct.pack(format_of_state, state.stamp, now, state.epoch, state.epoch_stamp,
                           state.epoch_now, state.real, state.queues, state.next_due,
-                          state.swept, state.calls)
+                          state.swept, state.watched_until, state.calls)
   redis_call('HSET', keys[1], 'layout', tostring(limits.layout), 'numbers', last_text)
   last_key, last_defaults = keys[1], state.defaults_text or false
 end

@@ -5,7 +5,7 @@
 --   hints    channel: which queues have jobs, which jobs and whether recurring ones changed
 
 local stores_key
-at_each_call(function() stores_key = prefix .. 'stores' end)
+at_each_store(function() stores_key = prefix .. 'stores' end)
 
 local kind_transaction, kind_many = 1, 3
 local store_id
@@ -224,7 +224,8 @@ local function run()
       unpack_some(args[1], 8, 0)
   if layout ~= limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
   store_id, strongest, manual_clock = store, level, time ~= nil
-  if has(flags, opens) then
+  local opening, closing = flags > 0 and has(flags, opens), flags > 0 and has(flags, closes)
+  if opening then
     parts.need('permissions')
     state.check_permissions()
   end
@@ -232,23 +233,21 @@ local function run()
   local last = tonumber(string.match(redis_call('HGET', stores_key, store) or '', '%d+$'))
   later.is_read(keys[1])
   later.is_read(stores_key)
-  if last and not has(flags, opens) and not has(flags, closes) then
+  if last and not opening and not closing then
     -- A call whose answer was lost, and which is sent again, has happened already; one that
     -- overtook another has to wait for it.
     if number <= last then return {'done'} end
     if number > last + 1 then return {'gap'} end
   end
-  meet_stores(has(flags, opens), run_id)
-  if has(flags, watches) then
-    redis_call('SET', prefix .. 'watched', 1, 'PX', state.away_after / 1000)
-  end
-  hints.wanted = has(flags, wants_jobs) or redis_call('EXISTS', prefix .. 'watched') == 1
-  if has(flags, opens) or has(flags, closes) then state.due_changed = true end
-  if has(flags, opens) then
+  meet_stores(opening, run_id)
+  if flags > 0 and has(flags, watches) then state.watched_until = state.real + state.away_after end
+  hints.wanted = (flags > 0 and has(flags, wants_jobs)) or state.real < state.watched_until
+  if opening or closing then state.due_changed = true end
+  if opening then
     if defaults ~= '' then state.change_defaults(defaults) end
     return {'ok', finish(number)}
   end
-  if has(flags, closes) then
+  if closing then
     local report = finish(number)
     redis_call('HDEL', stores_key, store)
     return {'ok', report}
@@ -282,11 +281,17 @@ local function run()
   return out
 end
 
+local store_key
+
 -- What the server calls.
 local function answer_call(its_keys, its_args)
   keys, args, redis_call = its_keys, its_args, redis.call
   prefix = string.sub(keys[1], 1, -6)
-  for _, begin in ipairs(beginnings) do begin() end
+  if its_keys[1] ~= store_key then
+    store_key = its_keys[1]
+    for _, begin in ipairs(for_each_store) do begin() end
+  end
+  for i = 1, #beginnings do beginnings[i]() end
   local fine, answer = pcall(run)
   if fine then return answer end
   local why = type(answer) == 'table' and answer.err or answer

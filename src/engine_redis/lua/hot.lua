@@ -17,6 +17,10 @@ local done = '\0'
 
 local text, pos  -- of the argument, and how far it is read
 local ack_tags, ack_ids, ack_names, ack_tokens, acks_met
+local known_stamp  -- what is above it was given away in this call
+
+local now_text
+local byte = string.byte
 
 local function refused(why, at) return struct_pack('>BBc0H', 1, #why, why, at) end
 
@@ -63,6 +67,8 @@ local function enqueue_some(out)
   end
   queues.open(queue)
   local tag, head = queue.tag, struct_pack('>BI3i7i7', 0, queue.number, now, now)
+  local texts, wanted = jobs.of_tag(tag), hints.wanted
+  local lane, its_priority
   local made = #out + 1
   out[made] = done
   for i = 1, count do
@@ -78,10 +84,16 @@ local function enqueue_some(out)
     -- Its id, when it became available, its version.
     local id = max(state.stamp + 1, now)
     state.stamp = id + 2
-    local name = text_of(id)
-    ready.push_new(queue, name, priority)
-    jobs.add(tag, id, name, head .. record)
-    change.hint_job(tag, id)
+    local name = format('%016d', id)
+    if priority ~= its_priority then
+      lane, its_priority = ready.push_new(queue, priority, 0), priority
+    end
+    lane[#lane + 1] = name
+    local at_priority = 3 * priority + 1
+    queue.lanes[at_priority] = queue.lanes[at_priority] + 1
+    jobs.note(jobs.last_bucket(tag, id), id, name)
+    texts[id] = head .. record
+    if wanted then change.hint_job(tag, id) end
     out[made + i] = struct_pack('>I7', id) .. as_asked
   end
   queue.count[queued] = queue.count[queued] + count
@@ -100,15 +112,72 @@ function runs:add(_, id, record)
   out[#out + 1] = record
 end
 
+local till_text, till_is
+local one_number = {}
+
+-- Writes a text back; `bucket`: of the one before.
+local function write(texts, tag, bucket, id, name, new)
+  if not bucket or id < bucket.first or id >= bucket.next then bucket = jobs.bucket_of(tag, id) end
+  jobs.note(bucket, id, name)
+  texts[id] = new
+  if hints.wanted then change.hint_job(tag, id) end
+  return bucket
+end
+
+local lease_bucket, lease_tag
+
+-- Jobs that nothing holds back, as long as there are such; how many.
+local function lease_plainly(queue, most, length, worker, out)
+  local bulk = later.bulk_of(queue.leases_key)
+  if not bulk then return 0 end
+  local tag, add, given, stamp = queue.tag, bulk.add, 0, state.stamp
+  local texts, at = jobs.of_tag(tag), #out
+  while given < most do
+    local id, name, record = ready.take_text(queue, texts)
+    if not id then break end
+    stamp = max(stamp + 1, now)
+    local new, till = jobs.text_started(record, id, length, worker, stamp, stamp + 1)
+    if not new then
+      ready.put_back(queue)
+      break
+    end
+    stamp, given = stamp + 1, given + 1
+    if till ~= till_is then till_is, till_text = till, format('%d', till) end
+    local count = #add
+    add[count + 1], add[count + 2] = till_text, name
+    if not queue.next or queue.next > till then queues.due_at(queue, till) end
+    lease_bucket = write(texts, tag, lease_bucket, id, name, new)
+    out[at + 1], out[at + 2] = struct_pack('>I7I4', id, #new), new
+    at = at + 2
+  end
+  if given > 0 then
+    state.stamp = stamp
+    local count = queue.count
+    count[queued], count[running] = count[queued] - given, count[running] + given
+    queues.change(queue)
+  end
+  return given
+end
+
 local function lease_some(out)
   local number, most, length, bytes
   number, most, length, bytes, pos = struct_unpack('>HI4I6B', text, pos)
   local worker = sub(text, pos, pos + bytes - 1)
   pos = pos + bytes
-  local at = #out + 1
+  if length == 0 then length = nil end
+  local at, queue, given = #out + 1, batch_queues[number], 0
   out[at] = ''
-  local leased = setmetatable({count = 0, out = out}, runs)
-  local next_time = lease({number}, most, length > 0 and length or nil, worker, alone, leased)
+  if queue.number and not queue.paused and queue.settings.is_unbounded then
+    if lease_tag ~= queue.tag then lease_tag, lease_bucket = queue.tag, nil end
+    given = lease_plainly(queue, most, length, worker, out)
+    if given == most then
+      out[at] = struct_pack('>i7I4', queue.next or nothing, given)
+      return
+    end
+  end
+  local leased = setmetatable({count = given, out = out}, runs)
+  one_number[1] = number
+  local next_time = lease(one_number, most, length, worker, alone, leased)
   out[at] = struct_pack('>i7I4', next_time or nothing, leased.count)
 end
 
@@ -116,6 +185,46 @@ local function pass_lease()
   local bytes
   bytes, pos = struct_unpack('>B', text, pos + 12)
   pos = pos + bytes
+end
+
+local ack_bucket, ack_tag
+
+-- The acknowledgement of a job that is a text and of which nothing else hangs on; else nothing.
+local function ack_plainly(tag, id, name, packed_result)
+  local texts = jobs.of_tag(tag)
+  local record = texts[id]
+  if type(record) ~= 'string' then return nil end
+  local stamp = max(state.stamp + 1, now)
+  local new, place, looks = jobs.text_completed(record, id, packed_result, stamp)
+  if not new then return nil end
+  local high, middle, low = byte(place, 2, 4)
+  local queue = queues.numbered(65536 * high + 256 * middle + low)
+  local leases, ended = later.bulk_of(queue.leases_key), later.bulk_of(queue.finished_key)
+  if not leases or not ended or not queue.settings.is_unbounded then return nil end
+  state.stamp = stamp
+  local flags = byte(looks, 5)
+  leases.gone[#leases.gone + 1] = name
+  local add = ended.add
+  local count = #add
+  add[count + 1], add[count + 2] = now_text, name .. (flags % 16 >= 8 and 'C' or 'c')
+  change.note_ended(queue, now)
+  queues.count_event(queue, now, 2)
+  count = queue.count
+  count[running], count[completed] = count[running] - 1, count[completed] + 1
+  queues.change(queue)
+  if ack_tag ~= tag then ack_tag, ack_bucket = tag, nil end
+  ack_bucket = write(texts, tag, ack_bucket, id, name, new)
+  return sub(looks, 2, 3) .. (flags % 8 >= 4 and '\1' or '\0') .. sub(place, 12)
+end
+
+local function ack_one(i, packed_result)
+  local tag, id = ack_tags[i], ack_ids[i]
+  if ack_tokens[i] <= known_stamp then
+    local changed = ack_plainly(tag, id, ack_names[i], packed_result)
+    if changed then return changed end
+  end
+  local attempts, run_at, cancel = ack(tag, id, packed_result)
+  return struct_pack('>HBi7', attempts, cancel and 1 or 0, run_at)
 end
 
 local function run_some(out)
@@ -134,11 +243,7 @@ local function run_some(out)
   for i = first, acks_met do
     local bytes, begins = struct_unpack('>I4', text, pos)
     pos = begins + bytes
-    if not why then
-      local attempts, run_at, cancel =
-          ack(ack_tags[i], ack_ids[i], sub(text, begins, pos - 1), ack_names[i])
-      out[#out + 1] = struct_pack('>HBi7', attempts, cancel and 1 or 0, run_at)
-    end
+    if not why then out[#out + 1] = ack_one(i, sub(text, begins, pos - 1)) end
   end
   if leases > 0 then
     if why then pass_lease() else lease_some(out) end
@@ -165,7 +270,8 @@ local function read_acks(count)
 end
 
 function transact_many(argument)
-  text = argument
+  text, known_stamp, now_text = argument, state.stamp, format('%d', now)
+  lease_bucket, ack_bucket = nil, nil
   local acks, count, asked
   acks, count, asked, pos = struct_unpack('>I4I4I4', text, 2)
   read_acks(acks)

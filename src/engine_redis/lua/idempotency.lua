@@ -5,7 +5,7 @@
 
 local records_key, times_key
 
-at_each_call(function()
+at_each_store(function()
   records_key, times_key = prefix .. 'idempotency', prefix .. 'idempotency:by_time'
 end)
 

@@ -160,41 +160,54 @@ function jobs.text_is_ready(text, id, priority, stamp)
 end
 
 -- A run begins: the new text, and the end of its lease. Nothing for a job of a group.
+local run_tail, tail_length, tail_worker, tail_now, tail_till
+
 function jobs.text_started(text, id, length, worker, token, version)
-  local kind, place, status, priority, attempts, flags, available, _, attempts_max, lease, timeout,
-        backoff, group, unique, rare_bytes = struct_unpack('>Bc17BBHHi7i7HI6I6BBHI4', text)
-  if group > 0 then return nil end
+  if byte(text, 54) > 0 then return nil end
+  local kind, place, _, priority, attempts, flags, _, lengths =
+      struct_unpack('>Bc17Bc1Hc9i7c22', text)
+  local own, timeout = struct_unpack('>I6I6', text, 41)
   local behind = waiting_bytes + 1
   if kind == 1 then behind = ran_bytes + 1 + byte(text, ran_bytes) end
-  if not length then length = lease > 0 and lease or limits.lease_default end
-  local till = now + (timeout > 0 and min(length, timeout) or length)
-  return struct_pack('>Bc17BBHHi7i7HI6I6BBHI4i7i7i7I6i7B', 1, place, running, priority,
-                     attempts + 1, flags, available, version - id, attempts_max, lease, timeout,
-                     backoff, group, unique, rare_bytes, token - id, now, till, length, nothing,
-                     #worker) .. worker .. sub(text, behind), till
+  if not length then length = own > 0 and own or limits.lease_default end
+  local lasts = timeout > 0 and min(length, timeout) or length
+  if tail_length ~= length or tail_worker ~= worker or tail_now ~= now or
+      tail_till ~= now + lasts then
+    tail_length, tail_worker, tail_now, tail_till = length, worker, now, now + lasts
+    run_tail = struct_pack('>i7i7I6i7B', now, tail_till, length, nothing, #worker) .. worker
+  end
+  return struct_pack('>Bc17Bc1Hc9i7c22i7', 1, place, running, priority, attempts + 1, flags,
+                     version - id, lengths, token - id) .. run_tail .. sub(text, behind), tail_till
 end
 
 local no_values = string.rep('\192', 6)  -- what stands before and behind the result
+local end_tail, end_now
 
--- A run has succeeded: the new text, queue, attempts, when it was to run, flags. Nothing for a job
--- that has more to be seen to.
+-- A run has succeeded: the new text, and attempts, when it was to run and whether it was to be
+-- cancelled as they are written down. Nothing for a job that has more to be seen to.
 function jobs.text_completed(text, id, packed_result, version)
-  local _, place, _, priority, attempts, flags, available, _, attempts_max, lease, timeout,
-        backoff, group, unique, rare_bytes, token, started, _, _, _, worker =
-      struct_unpack('>Bc17BBHHi7i7HI6I6BBHI4i7i7i7I6i7B', text)
-  if group > 0 or unique > 0 then return nil end
-  local at = ran_bytes + 1 + worker
-  local kept = no_values
+  local group, unique_high, unique_low = byte(text, 54, 56)
+  if group > 0 or unique_high > 0 or unique_low > 0 then return nil end
+  local place, _, looks, _, lengths, rare_bytes, token = struct_unpack('>c18Bc12i7c18I4c14', text)
+  local at, kept = ran_bytes + 1 + byte(text, ran_bytes), no_values
   if rare_bytes > 0 then
     if sub(text, at, at + 6) ~= '\192' .. no_values then return nil end
     kept = sub(text, at + 7, at + rare_bytes - 1)
   end
-  local number, _, run_at = struct_unpack('>I3i7i7', place)
-  return struct_pack('>Bc17BBHHi7i7HI6I6BBHI4i7i7i7I6i7B', 1, place, completed, priority,
-                     attempts, flags, available, version - id, attempts_max, lease, timeout,
-                     backoff, 0, 0, 6 + #packed_result + #kept, token, started, nothing, 0, now,
-                     0) .. no_values .. packed_result .. kept .. sub(text, at + rare_bytes),
-         number, attempts, run_at, flags
+  if end_now ~= now then
+    end_now, end_tail = now, struct_pack('>i7I6i7B', nothing, 0, now, 0)
+  end
+  return struct_pack('>c18Bc12i7c18I4c14', place, completed, looks, version - id, lengths,
+                     6 + #packed_result + #kept, token) .. end_tail .. no_values ..
+             packed_result .. kept .. sub(text, at + rare_bytes), place, looks
+end
+
+-- Which queue it is of, attempts, when it was to run, whether it was to be cancelled, whether it has
+-- a log: of what `text_completed` answers.
+function jobs.read_looks(place, looks)
+  local number, _, run_at = struct_unpack('>I3i7i7', place, 2)
+  local _, attempts, flags = struct_unpack('>BHH', looks)
+  return number, attempts, run_at, flags % 8 >= 4, flags % 16 >= 8
 end
 
 -- The bucket that holds an id, if any does.
@@ -306,6 +319,11 @@ local function note(bucket, id, name)
   local count = #ids + 1
   ids[count], bucket.names[count] = id, name
 end
+
+-- What is known of the jobs of a tag; `peek` makes it more.
+function jobs.of_tag(tag) return known[tag] or of_tag(tag) end
+
+jobs.bucket_of, jobs.note, jobs.last_bucket = find_bucket, note, last_bucket
 
 -- A new one, as `encode_new` made it.
 function jobs.add(tag, id, name, text)

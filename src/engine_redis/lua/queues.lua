@@ -37,11 +37,10 @@ local function meet(queue)
   return queue
 end
 
-local count_fields = {'queued', 'scheduled', 'running', 'retrying', 'completed', 'dead',
-                      'cancelled'}
-local fields = {'number', 'settings', 'paused', 'draining', 'epoch', 'lanes', 'aside', 'next',
-                'forget', 'dead_attempts', 'first_waiting', unpack(count_fields)}
-local fixed = #fields - #count_fields
+local number_fields = {'number', 'paused', 'draining', 'epoch', 'aside', 'next', 'forget',
+                       'dead_attempts', 'first_waiting', 'queued', 'scheduled', 'running',
+                       'retrying', 'completed', 'dead', 'cancelled'}
+local count_from = 10  -- from there on they count jobs
 
 local function rate_of(kept)
   return {limit = kept and kept.limit or 0, per = kept and kept.per_us or 1000000}
@@ -57,7 +56,7 @@ local built_in = {
 local function settings_of(text, otherwise)
   local kept = text and cjson.decode(text) or {}
   local backoff = kept.backoff
-  return {
+  local out = {
     rate = rate_of(kept.rate), group_rate = rate_of(kept.group_rate),
     concurrency = kept.concurrency or 0, group_concurrency = kept.group_concurrency or 0,
     depth_max = kept.depth_max or otherwise.depth_max,
@@ -67,6 +66,10 @@ local function settings_of(text, otherwise)
     backoff = backoff and pack(backoff.strategy, backoff.base_ms, backoff.max_ms, backoff.jitter),
     attempts_max = kept.max_attempts, priority_step = kept.priority_step_on_failure or 0,
   }
+  -- Nothing but pauses and groups ever holds a job back.
+  out.is_unbounded = out.rate.limit == 0 and out.group_rate.limit == 0 and out.concurrency == 0 and
+                     out.group_concurrency == 0
+  return out
 end
 
 -- Read once for many calls: text -> settings, by what the store says where the text says nothing.
@@ -92,26 +95,31 @@ function queues.set(queue, text)
 end
 
 local function load(queue)
-  local values = redis_call('HMGET', queue.key, unpack(fields))
+  local values = redis_call('HMGET', queue.key, 'settings', 'lanes', unpack(number_fields))
   later.is_read(queue.key)
-  queue.kept = values
-  queue.number = tonumber(values[1])
-  queues.set(queue, values[2])
-  queue.paused, queue.draining = values[3] == '1', values[4] == '1'
-  queue.lanes_text = values[6]
-  queue.aside = tonumber(values[7] or 0)  -- jobs that are ready, but in no lane
-  queue.next, queue.forget = tonumber(values[8]), tonumber(values[9])
-  queue.dead_attempts = tonumber(values[10] or 0)
-  queue.first_waiting = tonumber(values[11] or 0)  -- no job with a smaller id waits
+  local saved = {}
+  for i = 1, #number_fields do
+    -- A text where there is nothing, so that what it will be is written.
+    saved[i] = tonumber(values[i + 2]) or values[i + 2] == '' and '' or 'none'
+  end
+  queue.saved = saved
+  queues.set(queue, values[1])
+  queue.settings_kept, queue.lanes_text = values[1], values[2]
+  local function number(i) return tonumber(values[i + 2]) end
+  queue.number, queue.paused, queue.draining = number(1), number(2) == 1, number(3) == 1
+  queue.aside = number(5) or 0  -- jobs that are ready, but in no lane
+  queue.next, queue.forget, queue.dead_attempts = number(6), number(7), number(8) or 0
+  queue.first_waiting = number(9) or 0  -- no job with a smaller id waits
   queue.count = {}
-  for status = 0, 6 do queue.count[status] = tonumber(values[fixed + 1 + status] or 0) end
+  for status = 0, 6 do queue.count[status] = number(count_from + status) or 0 end
   if not queue.number then return end
   by_number[queue.number] = queue
-  if tonumber(values[5] or 0) ~= state.epoch then queues.forget_counts(queue) end
+  if number(4) ~= state.epoch then queues.forget_counts(queue) end
 end
 
 local function new_table(project, name, tag)
-  local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}}
+  local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}, top = 9,
+                 to_tidy = true}
   queue.key = prefix .. 'queue:' .. project .. '/' .. name
   for _, part in ipairs({'scheduled', 'retry', 'leases', 'dlq', 'finished', 'unique', 'minutes'}) do
     queue[part .. '_key'] = queue.key .. ':' .. part
@@ -310,24 +318,46 @@ function queues.prune()
   for _, queue in ipairs(met_queues) do queues.prune_minutes(queue) end
 end
 
+-- Numbers that are kept, in the order of their fields behind the settings.
+local function numbers_of(queue)
+  local count = queue.count
+  return queue.number, queue.paused and 1 or 0, queue.draining and 1 or 0, state.epoch, queue.aside,
+         queue.next or '', queue.forget or '', queue.dead_attempts, queue.first_waiting, count[0],
+         count[1], count[2], count[3], count[4], count[5], count[6]
+end
+
 -- What has changed since it was read.
 local function save_fields(queue)
-  local list, kept, count = later.list('fields', queue.key), queue.kept, queue.count
-  local is = {tostring(queue.number), queue.settings_text or false, queue.paused and '1' or '0',
-              queue.draining and '1' or '0', format('%d', state.epoch),
-              queue.lanes and pack(unpack(queue.lanes, 1, 30)) or kept[6], tostring(queue.aside),
-              queue.next and format('%d', queue.next) or '',
-              queue.forget and format('%d', queue.forget) or '', format('%d', queue.dead_attempts),
-              format('%d', queue.first_waiting)}
-  for status = 0, 6 do is[fixed + 1 + status] = tostring(count[status]) end
-  for i, field in ipairs(fields) do
-    if is[i] and is[i] ~= kept[i] then
-      local at = #list + 1
-      list[at], list[at + 1] = field, is[i]
-      kept[i] = is[i]
+  local list, saved, is = {}, queue.saved, {numbers_of(queue)}
+  local at = 0
+  for i = 1, #is do
+    local value = is[i]
+    if value ~= saved[i] then
+      list[at + 1] = number_fields[i]
+      list[at + 2] = value == '' and value or format('%d', value)
+      at = at + 2
     end
   end
-  if #list == 0 then later.fields[queue.key] = nil end
+  queue.saved = is
+  if queue.lanes then
+    local lanes = pack(unpack(queue.lanes, 1, 30))
+    if lanes ~= queue.lanes_text then
+      list[at + 1], list[at + 2], queue.lanes_text = 'lanes', lanes, lanes
+      at = at + 2
+    end
+  end
+  if queue.settings_text and queue.settings_text ~= queue.settings_kept then
+    list[at + 1], list[at + 2] = 'settings', queue.settings_text
+    queue.settings_kept = queue.settings_text
+    at = at + 2
+  end
+  if at == 0 then return end
+  local fields_list = later.fields[queue.key]
+  if not fields_list then
+    later.fields[queue.key] = list
+    return
+  end
+  for i = 1, at do fields_list[#fields_list + 1] = list[i] end
 end
 
 function queues.save()

@@ -60,17 +60,18 @@ function ready.push(queue, job)
   local lanes, at = lanes_of(queue), 3 * job.priority + 1
   job.place = in_lane
   lanes[at] = lanes[at] + 1
+  if job.priority > queue.top then queue.top = job.priority end
   later.add('appended', lane_key(queue, job.priority), element_of(job))
   queues.change(queue)
 end
 
--- A job that is being made.
-function ready.push_new(queue, name, priority)
+-- So many jobs that are being made: their names go behind what is answered.
+function ready.push_new(queue, priority, count)
   local lanes, at = lanes_of(queue), 3 * priority + 1
-  lanes[at] = lanes[at] + 1
-  local list = later.list('appended', lane_key(queue, priority))
-  list[#list + 1] = name
+  lanes[at] = lanes[at] + count
+  if priority > queue.top then queue.top = priority end
   queues.change(queue)
+  return later.list('appended', lane_key(queue, priority))
 end
 
 local function put_aside(queue, job, place)
@@ -144,6 +145,7 @@ function ready.remove(queue, job)
   if job.place == in_lane then
     local lanes, at = lanes_of(queue), 3 * job.priority + 3
     lanes[at] = lanes[at] + 1
+    queue.to_tidy = true
     queues.change(queue)
     return
   end
@@ -170,7 +172,7 @@ function ready.expect(count) expected = count end
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
-          elements = {}, stamps = {}, taken = 0, kept = {},
+          elements = {}, stamps = {}, names = {}, taken = 0, kept = {},
           ahead = max(read_ahead_first, min(expected, read_ahead_most))}
 end
 
@@ -193,7 +195,7 @@ local function read_on(lane, wanted)
       id, stamp = tonumber(id), tonumber(stamp)
     end
     local at = count + #ids + 1
-    lane.elements[at], lane.stamps[at] = id, stamp
+    lane.elements[at], lane.stamps[at], lane.names[at] = id, stamp, element
     ids[#ids + 1] = id
   end
   jobs.prefetch(lane.queue.tag, ids)
@@ -249,6 +251,7 @@ local function finish(lane)
   if from_lane > 0 then redis_call('LTRIM', key, from_lane, -1) end
   lanes[at] = lanes[at] - from_lane
   lanes[at + 1] = lanes[at + 1] - from_front
+  if lane.front > 0 or #lane.kept > 0 or lanes[at + 2] > 0 then lane.queue.to_tidy = true end
   local kept = #lane.kept
   if kept == 0 then return end
   local backwards = {}
@@ -268,7 +271,7 @@ function ready.open(queue)
     self = setmetatable({queue = queue, lanes = {}}, cursor)
     queue.cursor = self
   end
-  self.priority, self.passed = 9, 0
+  self.priority, self.passed = queue.top, 0
   if queue.aside > 0 then
     local opens = aside_key(queue, 'opens')
     for _, group in ipairs(redis_call('ZRANGEBYSCORE', opens, '-inf', now)) do
@@ -300,7 +303,10 @@ local function lane_head(self, wanted)
     end
     if lane then
       local job, id = head_of(lane, wanted)
-      if job then return job, id, lane end
+      if job then
+        self.queue.top = self.priority
+        return job, id, lane
+      end
     end
     self.priority = self.priority - 1
   end
@@ -315,10 +321,10 @@ function cursor:peek(wanted)
   if job then job = jobs.find(self.queue.tag, id) end
   local order = redis_call('ZRANGE', aside_key(self.queue, 'ahead'), self.passed, self.passed)[1]
   if order and (not job or order < order_of(job)) then
-    self.lane = nil
-    return jobs.find(self.queue.tag, id_in(order))
+    self.lane, id = nil, id_in(order)
+    return jobs.find(self.queue.tag, id), id
   end
-  return job
+  return job, id
 end
 
 function cursor:take(job)
@@ -340,14 +346,42 @@ end
 -- What kept its place is the head again for whoever comes next.
 function cursor:close()
   for _, lane in pairs(self.lanes) do
-    if #lane.kept > 0 then return ready.settle(self.queue) end
+    if #lane.kept > 0 then
+      self.queue.top = 9
+      return ready.settle(self.queue)
+    end
   end
+end
+
+-- Takes the next job where that is easy: its text has been read, and it became available when it was
+-- made. Its id, name and text.
+function ready.take_text(queue, texts)
+  local self = queue.cursor
+  local lane = self and queue.aside == 0 and self.lanes[queue.top]
+  if not lane then return nil end
+  local at = lane.taken + 1
+  local id = lane.elements[at]
+  local text = id and texts[id]
+  if type(text) ~= 'string' or lane.stamps[at] ~= id + 1 or
+      not jobs.text_is_ready(text, id, lane.priority, id + 1) then
+    return nil
+  end
+  lane.taken = at
+  return id, lane.names[at], text
+end
+
+-- What was taken last.
+function ready.put_back(queue)
+  local lane = queue.cursor.lanes[queue.top]
+  lane.taken = lane.taken - 1
 end
 
 -- Rewrites a little of each lane that is full of elements that mean nothing.
 function ready.tidy(queue)
   if not queue.lanes then return end
   ready.settle(queue)
+  if not queue.to_tidy then return end
+  queue.to_tidy = false
   local lanes = queue.lanes
   for priority = 0, 9 do
     local at = 3 * priority + 1
@@ -380,6 +414,7 @@ function ready.tidy(queue)
       lanes[at], lanes[at + 1] = lanes[at + 1], 0
       queues.change(queue)
     end
+    if lanes[at + 1] > 0 or lanes[at + 2] > 0 then queue.to_tidy = true end
   end
 end
 

@@ -6,7 +6,7 @@
 
 local crons_key
 
-at_each_call(function()
+at_each_store(function()
   crons_key = prefix .. 'crons'
   crons.names_key, crons.slots_key = prefix .. 'crons:names', prefix .. 'crons:due'
 end)

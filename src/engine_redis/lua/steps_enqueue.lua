@@ -46,7 +46,8 @@ local function make(queue, spec)
     queues.due_at(queue, run_at)
   else
     available = next_stamp() - id
-    ready.push_new(queue, name, spec.priority)
+    local lane = ready.push_new(queue, spec.priority, 1)
+    lane[#lane + 1] = name
     change.hint_available(queue, 1)
   end
   local version = next_stamp()

@@ -183,14 +183,14 @@ local function ack_job(job, packed_result)
 end
 
 -- The run succeeded. Answers the job's attempts, when it was to run, whether it was to be cancelled.
-function ack(tag, id, packed_result, name)
+function ack(tag, id, packed_result)
   local job = jobs.peek(tag, id)
   if type(job) ~= 'string' then return ack_job(job, packed_result) end
-  local stamp = max(state.stamp + 1, now)
-  local text, number, attempts, run_at, flags = jobs.text_completed(job, id, packed_result, stamp)
+  local stamp, name = max(state.stamp + 1, now), text_of(id)
+  local text, place, looks = jobs.text_completed(job, id, packed_result, stamp)
   if not text then return ack_job(jobs.find(tag, id), packed_result) end
   state.stamp = stamp
-  name = name or text_of(id)
+  local number, attempts, run_at, cancel, log = jobs.read_looks(place, looks)
   local queue = queues.numbered(number)
   later.score(queue.leases_key, name, false)
   change.make_room(queue)
@@ -198,9 +198,9 @@ function ack(tag, id, packed_result, name)
   local count = queue.count
   count[running], count[completed] = count[running] - 1, count[completed] + 1
   queues.change(queue)
-  change.keep_ended(queue, name .. (flags % 16 >= 8 and 'C' or 'c'), now)
+  change.keep_ended(queue, name .. (log and 'C' or 'c'), now)
   change.touch_text(tag, id, name, text)
-  return attempts, run_at, flags % 8 >= 4
+  return attempts, run_at, cancel
 end
 
 steps[3] = {
