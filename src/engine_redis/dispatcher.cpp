@@ -151,8 +151,8 @@ dispatcher::call_ptr dispatcher::gather() {
       bytes += hot.bytes();
     } else if (is_work) {
       end_hot();
-      out->items.push_back({one.asked ? encoder.encode(one.asked->what)
-                                      : encoder.encode(one.of->batch[one.index])});
+      out->items.push_back(
+          {one.asked ? encoder.encode(one.asked->what) : encoder.encode(one.of->batch[one.index])});
       bytes += out->items.back().text.size();
     }
     out->work.push_back(std::move(one));

@@ -81,14 +81,33 @@ end
 -- thousand jobs then cost a handful of commands.
 local later = {}
 
+later.fields = {}    -- hash -> {field, value, …}
+later.removed = {}   -- hash -> {field, …}
+later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
+later.bulk = {}      -- sorted set -> {gone = {member, …}, add = {score, member, …}}
+later.appended = {}  -- list -> {element, …}
+later.met = {}       -- keys that have been read as what they are to be written as
+hints.available, hints.jobs, hints.cache, hints.topics = {}, {}, {}, {}
+
+-- Emptied, it need not grow again.
+local function emptied(map)
+  for key in pairs(map) do map[key] = nil end
+  return map
+end
+
+-- A list that may have been long.
+local function fresh(list) return next(list) == nil and list or {} end
+
 at_each_call(function()
-  hints.available, hints.jobs, hints.crons, hints.cache, hints.topics = {}, {}, false, {}, {}
-  later.fields = {}    -- hash -> {field, value, …}
-  later.removed = {}   -- hash -> {field, …}
-  later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
-  later.bulk = {}      -- sorted set -> {gone = {member, …}, add = {score, member, …}}
-  later.appended = {}  -- list -> {element, …}
-  later.met = {}       -- keys that have been read as what they are to be written as
+  emptied(hints.available)
+  hints.crons = false
+  hints.jobs, hints.cache, hints.topics = fresh(hints.jobs), fresh(hints.cache), fresh(hints.topics)
+  emptied(later.fields)
+  emptied(later.removed)
+  emptied(later.scores)
+  emptied(later.bulk)
+  emptied(later.appended)
+  emptied(later.met)
 end)
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
@@ -207,5 +226,6 @@ function later.settle_all()
   for key in pairs(later.bulk) do later.settle_scores(key) end
   for key in pairs(later.scores) do later.settle_scores(key) end
   for key in pairs(later.appended) do later.settle_list(key) end
-  later.removed, later.fields = {}, {}
+  emptied(later.removed)
+  emptied(later.fields)
 end

@@ -18,7 +18,8 @@ local swept = 1000  -- entries forgotten with a call because their time is over
 local ends_key, loaded
 
 at_each_store(function() ends_key = prefix .. 'cache_ends' end)
-at_each_call(function() loaded = {} end)
+loaded = {}
+at_each_call(function() loaded = fresh(loaded) end)
 
 function cache.project(name)
   local project = loaded[name]

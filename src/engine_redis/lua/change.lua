@@ -3,7 +3,16 @@
 
 local ended_in  -- queues in which a job ended, whose ended jobs may be too many
 
-at_each_call(function() ended_in = {} end)
+local trims_at_once  -- one of them keeps exactly so many after every transaction
+
+-- Below that a queue does, above it after every call.
+local exactly_kept = 1000
+
+ended_in = {}
+at_each_call(function()
+  emptied(ended_in)
+  trims_at_once = false
+end)
 
 -- A unique key is held until the job ends.
 local function let_go(queue, job)
@@ -102,6 +111,7 @@ end
 
 function change.note_ended(queue, time)
   ended_in[queue] = true
+  if queue.settings.keep_finished_count <= exactly_kept then trims_at_once = true end
   local keep = queue.settings.keep_finished
   if keep > 0 then queues.forget_at(queue, time + keep) end
 end
@@ -190,9 +200,6 @@ local function forget_finished(queue, members)
   end
 end
 
--- Below that a queue keeps exactly so many after every transaction, above it after every call.
-local exactly_kept = 1000
-
 local function trim(queue, at_end)
   local keep = queue.settings.keep_finished_count
   if keep == 0 or (keep > exactly_kept and not at_end) then return false end
@@ -205,13 +212,13 @@ local function trim(queue, at_end)
 end
 
 function change.trim_ended(at_end)
-  if next(ended_in) == nil then return end
+  if (not at_end and not trims_at_once) or next(ended_in) == nil then return end
   for queue in pairs(ended_in) do
     if trim(queue, at_end) then ended_in[queue] = nil end
   end
 end
 
-function change.trim_later(queue) ended_in[queue] = true end
+function change.trim_later(queue) ended_in[queue], trims_at_once = true, true end
 
 local forget_from = 20  -- queues at once
 

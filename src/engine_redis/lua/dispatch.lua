@@ -150,7 +150,13 @@ local function meet_stores(opening, run_id)
   if begins then state.begin_epoch() end
 end
 
+local no_hints = pack(false, 0, 0, 0, 0)
+
 local function hint_text()
+  if not hints.crons and next(hints.available) == nil and #hints.jobs == 0 and
+      #hints.cache == 0 and #hints.topics == 0 then
+    return no_hints, false
+  end
   local out, count = {}, 0
   for queue, available in pairs(hints.available) do
     count = count + 1
@@ -219,6 +225,11 @@ local function sweep()
   if cache.sweep() and jobs_gone and keys_gone then state.swept = now end
 end
 
+-- Of when a store was last heard, and the number of its last call.
+local function last_number(text)
+  return text and tonumber(string.sub(text, string.find(text, ' ', 1, true) + 1)) or nil
+end
+
 local function run()
   local _, layout, time, store, number, flags, level, run_id, defaults =
       unpack_some(args[1], 8, 0)
@@ -230,7 +241,7 @@ local function run()
     state.check_permissions()
   end
   state.load(time)
-  local last = tonumber(string.match(redis_call('HGET', stores_key, store) or '', '%d+$'))
+  local last = last_number(redis_call('HGET', stores_key, store))
   later.is_read(keys[1])
   later.is_read(stores_key)
   if last and not opening and not closing then

@@ -47,13 +47,6 @@ local function with_settings(record, attempts_max, backoff, level)
          struct_pack('>BBHBc0', 1, level, attempts_max, #backoff, backoff)
 end
 
-local function pass_jobs(count)
-  for _ = 1, count do
-    local _, _, bytes, at = struct_unpack('>BBI4', text, pos)
-    pos = at + bytes
-  end
-end
-
 local function enqueue_some(out)
   local number, count
   number, count, pos = struct_unpack('>HH', text, pos)
@@ -61,7 +54,7 @@ local function enqueue_some(out)
   local why = not queues.may_open(queue) and 'too_many_queues' or refuse_job(queue, 1)
   local room = not why and room_in(queue)
   if why or (room and count > room) then
-    pass_jobs(count)
+    for _ = 1, count do pos = pos + 6 + struct_unpack('>I4', text, pos + 2) end
     out[#out + 1] = refused(why or 'queue_full', why and 0 or room)
     return
   end
@@ -72,9 +65,9 @@ local function enqueue_some(out)
   local made = #out + 1
   out[made] = done
   for i = 1, count do
-    local flags, priority, bytes, at = struct_unpack('>BBI4', text, pos)
-    pos = at + bytes
-    local record, as_asked = sub(text, at, pos - 1), '\0'
+    local flags, priority, record, behind = struct_unpack('>BBI4c0', text, pos)
+    pos = behind
+    local as_asked = '\0'
     if flags > 0 then
       local attempts_max, backoff, level = left_to(queue, flags)
       if attempts_max or backoff or level then
@@ -134,7 +127,12 @@ local function lease_plainly(queue, most, length, worker, out)
   local texts, at = jobs.of_tag(tag), #out
   while given < most do
     local id, name, record = ready.take_text(queue, texts)
-    if not id then break end
+    if not id then
+      -- Perhaps nothing has been read yet, or what is next means nothing any more.
+      if not ready.open(queue):peek(most - given) then break end
+      id, name, record = ready.take_text(queue, texts)
+      if not id then break end
+    end
     stamp = max(stamp + 1, now)
     local new, till = jobs.text_started(record, id, length, worker, stamp, stamp + 1)
     if not new then
@@ -160,10 +158,8 @@ local function lease_plainly(queue, most, length, worker, out)
 end
 
 local function lease_some(out)
-  local number, most, length, bytes
-  number, most, length, bytes, pos = struct_unpack('>HI4I6B', text, pos)
-  local worker = sub(text, pos, pos + bytes - 1)
-  pos = pos + bytes
+  local number, most, length, worker, behind = struct_unpack('>HI4I6Bc0', text, pos)
+  pos = behind
   if length == 0 then length = nil end
   local at, queue, given = #out + 1, batch_queues[number], 0
   out[at] = ''
@@ -181,11 +177,7 @@ local function lease_some(out)
   out[at] = struct_pack('>i7I4', next_time or nothing, leased.count)
 end
 
-local function pass_lease()
-  local bytes
-  bytes, pos = struct_unpack('>B', text, pos + 12)
-  pos = pos + bytes
-end
+local function pass_lease() pos = pos + 13 + byte(text, pos + 12) end
 
 local ack_bucket, ack_tag
 
@@ -241,9 +233,9 @@ local function run_some(out)
   end
   out[#out + 1] = why and refused(why, at) or done
   for i = first, acks_met do
-    local bytes, begins = struct_unpack('>I4', text, pos)
-    pos = begins + bytes
-    if not why then out[#out + 1] = ack_one(i, sub(text, begins, pos - 1)) end
+    local packed_result, behind = struct_unpack('>I4c0', text, pos)
+    pos = behind
+    if not why then out[#out + 1] = ack_one(i, packed_result) end
   end
   if leases > 0 then
     if why then pass_lease() else lease_some(out) end
@@ -251,22 +243,24 @@ local function run_some(out)
 end
 
 local function read_acks(count)
-  local wanted = {}
   ack_tags, ack_ids, ack_names, ack_tokens, acks_met = {}, {}, {}, {}, 0
+  local first = 1  -- of those with the same tag
   for i = 1, count do
-    local tag, id, name, token, bytes
-    bytes, pos = struct_unpack('>B', text, pos)
-    tag = sub(text, pos, pos + bytes - 1)
-    id, name, token, pos = struct_unpack('>I7c16I7', text, pos + bytes)
+    local tag, id, name, token, behind = struct_unpack('>Bc0I7c16I7', text, pos)
+    pos = behind
     ack_tags[i], ack_ids[i], ack_names[i], ack_tokens[i] = tag, id, name, token
-    local ids = wanted[tag]
-    if not ids then
-      ids = {}
-      wanted[tag] = ids
+    if tag ~= ack_tags[first] then
+      jobs.prefetch_named(ack_tags[first], {unpack(ack_ids, first, i - 1)},
+                          {unpack(ack_names, first, i - 1)})
+      first = i
     end
-    ids[#ids + 1] = id
   end
-  for tag, ids in pairs(wanted) do jobs.prefetch(tag, ids) end
+  if first == 1 then
+    if count > 0 then jobs.prefetch_named(ack_tags[1], ack_ids, ack_names) end
+  else
+    jobs.prefetch_named(ack_tags[first], {unpack(ack_ids, first, count)},
+                        {unpack(ack_names, first, count)})
+  end
 end
 
 function transact_many(argument)
@@ -278,9 +272,8 @@ function transact_many(argument)
   ready.expect(asked)
   local out = {struct_pack('>i7', now)}
   for _ = 1, count do
-    local kind
-    kind, pos = struct_unpack('>B', text, pos)
-    if kind == 1 then enqueue_some(out) else run_some(out) end
+    pos = pos + 1
+    if byte(text, pos - 1) == 1 then enqueue_some(out) else run_some(out) end
     change.trim_ended(false)
   end
   ready.expect(0)

@@ -31,7 +31,11 @@ local newest = {}                    -- tag -> the bucket new jobs go to
 
 local buckets_known = 20
 
-at_each_call(function() known, changed, written, shrunk = {}, {}, {}, {} end)
+known, changed, written, shrunk = {}, {}, {}, {}
+at_each_call(function()
+  emptied(known)
+  changed, written, shrunk = fresh(changed), fresh(written), fresh(shrunk)
+end)
 
 -- `warm`: nobody has changed anything since the last call.
 function jobs.begin(warm)
@@ -153,10 +157,11 @@ function jobs.text_runs(text, id, token)
          struct_unpack('>i7', text, waiting_bytes + 1) + id == token
 end
 
--- Whether it stands in the lane of a priority since the stamp.
-function jobs.text_is_ready(text, id, priority, stamp)
-  local status, its_priority, _, flags, available = struct_unpack('>BBHHi7', text, 19)
-  return status == queued and its_priority == priority and flags < 64 and available + id == stamp
+-- Whether it stands in the lane of a priority since so many stamps after its id.
+function jobs.text_is_ready(text, priority, since_id)
+  local status, its_priority, _, _, _, flags = byte(text, 19, 24)
+  return status == queued and its_priority == priority and flags < 64 and
+         struct_unpack('>i7', text, 25) == since_id
 end
 
 -- A run begins: the new text, and the end of its lease. Nothing for a job of a group.
@@ -217,7 +222,8 @@ local function find_bucket(tag, id)
     met = {}
     buckets[tag] = met
   end
-  for _, one in ipairs(met) do
+  for i = 1, #met do
+    local one = met[i]
     if id >= one.first and id < one.next then return one end
   end
   local index = index_of(tag)
@@ -325,6 +331,34 @@ function jobs.of_tag(tag) return known[tag] or of_tag(tag) end
 
 jobs.bucket_of, jobs.note, jobs.last_bucket = find_bucket, note, last_bucket
 
+local function fetch(bucket, met, ids, names, count)
+  if count == 0 then return end
+  local texts = redis_call('HMGET', bucket.key, unpack(names, 1, count))
+  for i = 1, count do met[ids[i]] = texts[i] end
+end
+
+-- The same for those whose names are known, best in the order of their ids.
+function jobs.prefetch_named(tag, ids, names)
+  local met, bucket = known[tag] or of_tag(tag), nil
+  local wanted, fields, count = {}, {}, 0
+  for i = 1, #ids do
+    local id = ids[i]
+    if met[id] == nil then
+      if not bucket or id < bucket.first or id >= bucket.next or count == at_once then
+        fetch(bucket, met, wanted, fields, count)
+        bucket, count = find_bucket(tag, id), 0
+      end
+      if bucket then
+        count = count + 1
+        wanted[count], fields[count] = id, names[i]
+      else
+        met[id] = false
+      end
+    end
+  end
+  fetch(bucket, met, wanted, fields, count)
+end
+
 -- A new one, as `encode_new` made it.
 function jobs.add(tag, id, name, text)
   note(last_bucket(tag, id), id, name)
@@ -383,7 +417,7 @@ function jobs.save()
     end
     bucket.ids, bucket.names = nil, nil
   end
-  written = {}
+  emptied(written)
 end
 
 local buckets_at_once = 50

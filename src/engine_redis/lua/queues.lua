@@ -340,7 +340,7 @@ local function save_fields(queue)
   end
   queue.saved = is
   if queue.lanes then
-    local lanes = pack(unpack(queue.lanes, 1, 30))
+    local lanes = struct.pack(ready.lanes_format, unpack(queue.lanes, 1, 30))
     if lanes ~= queue.lanes_text then
       list[at + 1], list[at + 2], queue.lanes_text = 'lanes', lanes, lanes
       at = at + 2

@@ -6,7 +6,8 @@
 
 local windows  -- key -> how many starts it holds, and the first of them
 
-at_each_call(function() windows = {} end)
+windows = {}
+at_each_call(function() windows = fresh(windows) end)
 
 local function rate_key(queue, group)
   local key = prefix .. 'rate_limit:' .. queue.project .. '/' .. queue.name

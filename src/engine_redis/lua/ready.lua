@@ -24,12 +24,14 @@ local read_ahead_first, read_ahead_most = 8, 64  -- elements read at once, more 
 local rewritten = 500    -- elements rewritten in one call
 ready.looked_at = 2000   -- jobs of groups at their bound that one lease passes over
 
+ready.lanes_format = '>' .. string.rep('i5', 30)
+
 -- Three numbers a priority: elements in the lane, in its front, and those that mean nothing.
 local function lanes_of(queue)
   local lanes = queue.lanes
   if not lanes then
     if queue.lanes_text then
-      lanes = {cmsgpack.unpack(queue.lanes_text)}
+      lanes = {struct.unpack(ready.lanes_format, queue.lanes_text)}
     else
       lanes = {}
       for i = 1, 30 do lanes[i] = 0 end
@@ -186,7 +188,7 @@ local function read_on(lane, wanted)
     wanted = min(wanted, lane.front - count)
   end
   later.settle_list(key)
-  local ids = {}
+  local ids, names = {}, {}
   for _, element in ipairs(redis_call('LRANGE', key, first, first + wanted - 1)) do
     local id = tonumber(element)
     local stamp = id and id + 1
@@ -197,8 +199,9 @@ local function read_on(lane, wanted)
     local at = count + #ids + 1
     lane.elements[at], lane.stamps[at], lane.names[at] = id, stamp, element
     ids[#ids + 1] = id
+    names[#ids] = stamp == id + 1 and element or text_of(id)
   end
-  jobs.prefetch(lane.queue.tag, ids)
+  jobs.prefetch_named(lane.queue.tag, ids, names)
   return #ids > 0
 end
 
@@ -208,7 +211,7 @@ local function job_at(lane, at)
   local job = jobs.peek(lane.queue.tag, id)
   if not job then return nil end
   if type(job) == 'string' then
-    return jobs.text_is_ready(job, id, lane.priority, stamp) and job
+    return jobs.text_is_ready(job, lane.priority, stamp - id) and job
   end
   if job.status == queued and job.available == stamp and job.place == in_lane and
       job.priority == lane.priority then
@@ -363,7 +366,7 @@ function ready.take_text(queue, texts)
   local id = lane.elements[at]
   local text = id and texts[id]
   if type(text) ~= 'string' or lane.stamps[at] ~= id + 1 or
-      not jobs.text_is_ready(text, id, lane.priority, id + 1) then
+      not jobs.text_is_ready(text, lane.priority, 1) then
     return nil
   end
   lane.taken = at

@@ -15,7 +15,8 @@ local changed  -- streams to be written
 at_each_store(function()
   streams_key, streams.ids_key = prefix .. 'streams', prefix .. 'streams:ids'
 end)
-at_each_call(function() known, changed = {}, {} end)
+known, changed = {}, {}
+at_each_call(function() known, changed = fresh(known), fresh(changed) end)
 
 function streams.name_of(project, name) return project .. '\0' .. name end
 
