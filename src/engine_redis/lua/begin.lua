@@ -133,6 +133,16 @@ function later.list(kind, key)
   return list
 end
 
+-- A list of texts, which becomes its own.
+function later.append(kind, key, more)
+  local list = later[kind][key]
+  if not list then
+    later[kind][key] = #more > 0 and more or nil
+    return
+  end
+  for i = 1, #more do list[#list + 1] = more[i] end
+end
+
 -- Whole numbers among the values become texts.
 function later.add(kind, key, ...)
   local list = later.list(kind, key)
@@ -158,6 +168,10 @@ function later.score(key, member, score)
   members[member] = score
 end
 
+-- A sorted set that has had it is an ordered tree from then on. One of up to 128 short members is a
+-- list otherwise, which is searched from its head for each member that comes or goes.
+local long_member = string.rep('x', 65)
+
 -- For many members, of which none comes twice: scores are texts. Nil where it has to be `score`.
 function later.bulk_of(key)
   local bulk = later.bulk[key]
@@ -173,8 +187,14 @@ function later.settle_scores(key)
   local bulk = later.bulk[key]
   if bulk then
     later.bulk[key] = nil
-    in_pieces('ZREM', key, bulk.gone)
-    in_pieces('ZADD', key, bulk.add)
+    local add, gone = bulk.add, bulk.gone
+    if bulk.is_large then
+      add[#add + 1], add[#add + 2] = '0', long_member
+      gone[#gone + 1] = long_member
+    end
+    -- In this order, so that it does not end in between and begin as a list.
+    in_pieces('ZADD', key, add)
+    in_pieces('ZREM', key, gone)
   end
   local members = later.scores[key]
   if not members then return end

@@ -39,8 +39,8 @@ function state.change_defaults(text)
 end
 
 -- What the state is kept as: stamp, clock, epoch, its stamp and time, when somebody was last heard,
--- queues, when something is due, when old things were last looked for, until when somebody waits for
--- changes of jobs, calls.
+-- queues, when something is due, when old things were last looked for, until when somebody waits
+-- for changes of jobs, calls.
 local format_of_state = '>I7I7I4I7I7I7I4i7I7I7I7'
 state.never = 2 ^ 53
 
@@ -65,7 +65,8 @@ function state.load(asked_time)
         state.next_due, state.swept, state.watched_until, state.calls =
         struct.unpack(format_of_state, text)
   else
-    state.stamp, now, state.epoch, state.epoch_stamp, state.epoch_now, state.queues = 0, 0, 0, 0, 0, 0
+    state.stamp, now, state.queues = 0, 0, 0
+    state.epoch, state.epoch_stamp, state.epoch_now = 0, 0, 0
     state.next_due, state.swept, state.watched_until, state.calls = 0, 0, 0, 0
   end
   now = max(now, asked_time or real)

@@ -2,25 +2,23 @@
 -- queue and without a unique key; acknowledgements, and then perhaps a lease from one queue. What
 -- they do is what the same steps do elsewhere; here nothing is unpacked that need not be looked at.
 --
--- The argument: 3 (a byte); how many acknowledgements, transactions, and jobs a lease may ask for,
--- then of each acknowledgement: tag, id, the same as text, token. Then the transactions:
+-- The argument: 3 (a byte); how many acknowledgements, transactions, and jobs leases may ask for, then
+-- of each acknowledgement: tag, id, the same as text, token. Then the transactions:
 --   1  queue, how many jobs; of each what it takes from the queue's settings, priority, length and
 --      text of its record from the status on
 --   2  how many acknowledgements, whether there is a lease; the packed results; queue, most jobs,
 --      length of the lease (0: the job's own), worker
--- The answer: now; of each transaction 0 and its outcomes or 1, why it is refused, and at which step.
+-- The answer: now; of each transaction 0 and its outcomes, or 1, why it is refused and at which step.
 
 local struct_pack, struct_unpack = struct.pack, struct.unpack
-local sub = string.sub
+local byte, sub = string.byte, string.sub
 local nothing = -2 ^ 54
 local done = '\0'
 
 local text, pos  -- of the argument, and how far it is read
 local ack_tags, ack_ids, ack_names, ack_tokens, acks_met
 local known_stamp  -- what is above it was given away in this call
-
 local now_text
-local byte = string.byte
 
 local function refused(why, at) return struct_pack('>BBc0H', 1, #why, why, at) end
 
@@ -34,15 +32,16 @@ end
 
 -- The record with these in it.
 local function with_settings(record, attempts_max, backoff, level)
-  local status, priority, attempts, flags, available, version, its_attempts, lease, timeout,
-        its_backoff, group, unique, rare_bytes, behind = struct_unpack('>BBHHi7i7HI6I6BBHI4', record)
+  local status, priority, attempts, flags, available, version, its_attempts, own, timeout,
+        its_backoff, group, unique, rare_bytes, behind =
+      struct_unpack('>BBHHi7i7HI6I6BBHI4', record)
   local rare_text = sub(record, behind, behind + rare_bytes - 1)
   behind = behind + rare_bytes
   backoff = backoff or sub(record, behind, behind + its_backoff - 1)
   attempts_max, level = attempts_max or its_attempts, level and min(level, strongest) or flags % 4
   flags = flags - flags % 4 + level
   return struct_pack('>BBHHi7i7HI6I6BBHI4', status, priority, attempts, flags, available, version,
-                     attempts_max, lease, timeout, #backoff, group, unique, rare_bytes) ..
+                     attempts_max, own, timeout, #backoff, group, unique, rare_bytes) ..
              rare_text .. backoff .. sub(record, behind + its_backoff),
          struct_pack('>BBHBc0', 1, level, attempts_max, #backoff, backoff)
 end
@@ -119,6 +118,8 @@ end
 
 local lease_bucket, lease_tag
 
+local large_from = 16  -- leases in a queue
+
 -- Jobs that nothing holds back, as long as there are such; how many.
 local function lease_plainly(queue, most, length, worker, out)
   local bulk = later.bulk_of(queue.leases_key)
@@ -153,6 +154,9 @@ local function lease_plainly(queue, most, length, worker, out)
     local count = queue.count
     count[queued], count[running] = count[queued] - given, count[running] + given
     queues.change(queue)
+    if count[running] >= large_from and not queue.is_large then
+      queue.is_large, bulk.is_large = true, true
+    end
   end
   return given
 end
@@ -181,7 +185,20 @@ local function pass_lease() pos = pos + 13 + byte(text, pos + 12) end
 
 local ack_bucket, ack_tag
 
--- The acknowledgement of a job that is a text and of which nothing else hangs on; else nothing.
+-- The queue whose runs end one after the other, how many of them have, and whether each may leave it
+-- with more ended jobs than it keeps.
+local desk_number, desk_queue, desk_is_exact
+local desk_ended = 0
+
+local function open_desk(number)
+  if desk_ended > 0 then queues.count_event(desk_queue, now, 2, desk_ended) end
+  desk_number, desk_queue, desk_ended = number, number and queues.numbered(number), 0
+  if not number then return end
+  desk_is_exact = desk_queue.settings.keep_finished_count <= 1000
+  queues.change(desk_queue)
+end
+
+-- The acknowledgement of a job that is a text and on which nothing else hangs; else nothing.
 local function ack_plainly(tag, id, name, packed_result)
   local texts = jobs.of_tag(tag)
   local record = texts[id]
@@ -190,8 +207,13 @@ local function ack_plainly(tag, id, name, packed_result)
   local new, place, looks = jobs.text_completed(record, id, packed_result, stamp)
   if not new then return nil end
   local high, middle, low = byte(place, 2, 4)
-  local queue = queues.numbered(65536 * high + 256 * middle + low)
-  local leases, ended = later.bulk_of(queue.leases_key), later.bulk_of(queue.finished_key)
+  local number = 65536 * high + 256 * middle + low
+  if number ~= desk_number then open_desk(number) end
+  local queue = desk_queue
+  local leases, ended = later.bulk[queue.leases_key], later.bulk[queue.finished_key]
+  if not leases or not ended then
+    leases, ended = later.bulk_of(queue.leases_key), later.bulk_of(queue.finished_key)
+  end
   if not leases or not ended or not queue.settings.is_unbounded then return nil end
   state.stamp = stamp
   local flags = byte(looks, 5)
@@ -199,11 +221,11 @@ local function ack_plainly(tag, id, name, packed_result)
   local add = ended.add
   local count = #add
   add[count + 1], add[count + 2] = now_text, name .. (flags % 16 >= 8 and 'C' or 'c')
-  change.note_ended(queue, now)
-  queues.count_event(queue, now, 2)
+  if queue.count[running] <= 1 then queue.is_large = false end
+  if desk_ended == 0 or desk_is_exact then change.note_ended(queue, now) end
+  desk_ended = desk_ended + 1
   count = queue.count
   count[running], count[completed] = count[running] - 1, count[completed] + 1
-  queues.change(queue)
   if ack_tag ~= tag then ack_tag, ack_bucket = tag, nil end
   ack_bucket = write(texts, tag, ack_bucket, id, name, new)
   return sub(looks, 2, 3) .. (flags % 8 >= 4 and '\1' or '\0') .. sub(place, 12)
@@ -265,7 +287,7 @@ end
 
 function transact_many(argument)
   text, known_stamp, now_text = argument, state.stamp, format('%d', now)
-  lease_bucket, ack_bucket = nil, nil
+  lease_bucket, ack_bucket, desk_number, desk_ended = nil, nil, nil, 0
   local acks, count, asked
   acks, count, asked, pos = struct_unpack('>I4I4I4', text, 2)
   read_acks(acks)
@@ -273,10 +295,15 @@ function transact_many(argument)
   local out = {struct_pack('>i7', now)}
   for _ = 1, count do
     pos = pos + 1
-    if byte(text, pos - 1) == 1 then enqueue_some(out) else run_some(out) end
-    change.trim_ended(false)
+    if byte(text, pos - 1) == 1 then
+      enqueue_some(out)
+    else
+      run_some(out)
+      change.trim_ended(false)
+    end
   end
   ready.expect(0)
+  open_desk(nil)
   text = nil
   return concat(out)
 end

@@ -137,7 +137,9 @@ local function decode(tag, id, text, name)
   if not ran then return job end
   if token ~= nothing then job.token = token + id end
   if started ~= nothing then job.started = started end
-  if leased_until ~= nothing then job.leased_until, job.lease_length = leased_until, lease_length end
+  if leased_until ~= nothing then
+    job.leased_until, job.lease_length = leased_until, lease_length
+  end
   if finished ~= nothing then job.finished = finished end
   if status == running and job.version < state.epoch_stamp then
     -- It could not be renewed while everybody was away.
@@ -207,8 +209,8 @@ function jobs.text_completed(text, id, packed_result, version)
              packed_result .. kept .. sub(text, at + rare_bytes), place, looks
 end
 
--- Which queue it is of, attempts, when it was to run, whether it was to be cancelled, whether it has
--- a log: of what `text_completed` answers.
+-- Which queue it is of, attempts, when it was to run, whether it was to be cancelled, and whether it
+-- has a log: of what `text_completed` answers.
 function jobs.read_looks(place, looks)
   local number, _, run_at = struct_unpack('>I3i7i7', place, 2)
   local _, attempts, flags = struct_unpack('>BHH', looks)
@@ -315,15 +317,16 @@ function jobs.prefetch(tag, ids)
   end
 end
 
+-- To be written back, as whatever is known of it by then.
 local function note(bucket, id, name)
-  local ids = bucket.ids
-  if not ids then
-    ids = {}
-    bucket.ids, bucket.names = ids, {}
+  local list = bucket.list
+  if not list then
+    list = {}
+    bucket.list = list
     written[#written + 1] = bucket
   end
-  local count = #ids + 1
-  ids[count], bucket.names[count] = id, name
+  local count = #list
+  list[count + 1], list[count + 2] = id, name
 end
 
 -- What is known of the jobs of a tag; `peek` makes it more.
@@ -404,18 +407,18 @@ function jobs.save()
   end
   changed = {}
   for _, bucket in ipairs(written) do
-    local ids, names, met = bucket.ids, bucket.names, known[bucket.tag]
-    local list = later.list('fields', bucket.key)
-    local count = #list
-    for i = 1, #ids do
-      local text = met[ids[i]]
+    local list, met, count = bucket.list, known[bucket.tag], 0
+    bucket.list = nil
+    for i = 1, #list, 2 do
+      local text = met[list[i]]
       if type(text) == 'table' then text = jobs.encode(text) end
       if text then
-        list[count + 1], list[count + 2] = names[i], text
+        list[count + 1], list[count + 2] = list[i + 1], text
         count = count + 2
       end
     end
-    bucket.ids, bucket.names = nil, nil
+    for i = #list, count + 1, -1 do list[i] = nil end
+    later.append('fields', bucket.key, list)
   end
   emptied(written)
 end

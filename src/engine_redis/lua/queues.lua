@@ -318,7 +318,7 @@ function queues.prune()
   for _, queue in ipairs(met_queues) do queues.prune_minutes(queue) end
 end
 
--- Numbers that are kept, in the order of their fields behind the settings.
+-- What is kept as numbers, in the order of their fields.
 local function numbers_of(queue)
   local count = queue.count
   return queue.number, queue.paused and 1 or 0, queue.draining and 1 or 0, state.epoch, queue.aside,
@@ -351,13 +351,7 @@ local function save_fields(queue)
     queue.settings_kept = queue.settings_text
     at = at + 2
   end
-  if at == 0 then return end
-  local fields_list = later.fields[queue.key]
-  if not fields_list then
-    later.fields[queue.key] = list
-    return
-  end
-  for i = 1, at do fields_list[#fields_list + 1] = list[i] end
+  later.append('fields', queue.key, list)
 end
 
 function queues.save()
