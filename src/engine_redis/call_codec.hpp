@@ -22,11 +22,11 @@ public:
 
   /// The queues and the jobs they name.
   [[nodiscard]] std::string names() const;
+  /// What the call knows the queue by.
+  [[nodiscard]] std::size_t number_of(const engine::queue_key& queue);
 
 private:
   friend struct step_encoder;
-  friend struct query_encoder;
-  [[nodiscard]] std::size_t number_of(const engine::queue_key& queue);
 
   std::map<engine::queue_key, std::size_t> numbers_;
   std::vector<const engine::queue_key*> in_order_;
@@ -73,6 +73,9 @@ struct call_hints {
 /// False: it is none.
 [[nodiscard]] bool decode_report(unpacker& in, call_report& report);
 [[nodiscard]] bool decode_hints(unpacker& in, call_hints& hints);
+
+/// Why something is refused, by the word of the scripts.
+[[nodiscard]] error refused_as(std::string_view code);
 
 /// An answer that means nothing: a defect, or somebody else's script.
 [[nodiscard]] error bad_answer();

@@ -89,6 +89,8 @@ constexpr std::array refusal_words{
                  "The store keeps as many idempotency keys as it can.", "", 1min},
 };
 
+}  // namespace
+
 error refused_as(std::string_view code) {
   for (const refusal_word& each : refusal_words) {
     if (each.code != code) continue;
@@ -104,6 +106,8 @@ error refused_as(std::string_view code) {
   }
   return bad_answer();
 }
+
+namespace {
 
 engine::cron_entry unpack_cron(std::string name, std::string_view packed, bool& failed) {
   unpacker in(packed);

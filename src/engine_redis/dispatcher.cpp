@@ -1,6 +1,6 @@
 #include "dispatcher.hpp"
 
-#include "job_codec.hpp"
+#include "hot_codec.hpp"
 
 #include <millrace/redis/server_facts.hpp>
 
@@ -18,6 +18,8 @@ namespace {
 
 /// Calls under way: while the server works on one, the next is on its way.
 constexpr std::size_t calls_max = 2;
+/// So much is sent while another call is under way, however large that is.
+constexpr std::size_t gathered_min = 64;
 /// Work of one call: a server that is busy with it serves nobody else.
 constexpr std::size_t steps_at_once = 1000;
 constexpr std::size_t bytes_at_once = std::size_t{512} << 10U;
@@ -97,6 +99,12 @@ std::size_t dispatcher::sent() const {
       outstanding_, [](const call_ptr& each) { return each->now == call::state::sent; }));
 }
 
+bool dispatcher::is_worth_it() const {
+  if (waiting_.empty() || outstanding_.empty()) return !waiting_.empty();
+  // The server is busy with another call: until it is done there is time to gather as much again.
+  return waiting_.size() >= std::min(outstanding_.back()->work.size(), gathered_min);
+}
+
 void dispatcher::pump() {
   if (!ready_) {
     if (refusing_) refuse_waiting(*refusing_);
@@ -114,7 +122,7 @@ void dispatcher::pump() {
     if (sent() > 0) return;
     for (const call_ptr& each : outstanding_) send(each);
   }
-  while (outstanding_.size() < calls_max && !waiting_.empty()) {
+  while (outstanding_.size() < calls_max && is_worth_it()) {
     outstanding_.push_back(gather());
     send(outstanding_.back());
   }
@@ -124,6 +132,11 @@ void dispatcher::pump() {
 dispatcher::call_ptr dispatcher::gather() {
   auto out = std::make_shared<call>();
   call_encoder encoder;
+  hot_encoder hot(encoder, with_.strongest);
+  const auto end_hot = [&] {
+    const std::size_t count = hot.count();
+    if (count > 0) out->items.push_back({hot.take(), count});
+  };
   std::size_t steps = 0;
   std::size_t bytes = 0;
   while (!waiting_.empty()) {
@@ -131,15 +144,21 @@ dispatcher::call_ptr dispatcher::gather() {
     const std::size_t more = steps_of(one);
     if (!out->work.empty() && (steps + more > steps_at_once || bytes > bytes_at_once)) break;
     steps += more;
-    if (one.asked) {
-      out->items.push_back(encoder.encode(one.asked->what));
-    } else if (one.index != unit::none) {
-      out->items.push_back(encoder.encode(one.of->batch[one.index]));
+    const bool is_work = one.asked || one.index != unit::none;
+    if (is_work && !one.asked && is_hot(one.of->batch[one.index])) {
+      bytes -= hot.bytes();
+      hot.add(one.of->batch[one.index]);
+      bytes += hot.bytes();
+    } else if (is_work) {
+      end_hot();
+      out->items.push_back(
+          {one.asked ? encoder.encode(one.asked->what) : encoder.encode(one.of->batch[one.index])});
+      bytes += out->items.back().text.size();
     }
-    if (!out->items.empty()) bytes += out->items.back().size();
     out->work.push_back(std::move(one));
     waiting_.pop_front();
   }
+  end_hot();
   out->names = encoder.names();
   return out;
 }
@@ -168,10 +187,10 @@ redis::command dispatcher::command_of(const call& what, unsigned flags, const st
     head.add_unless_empty(with_.defaults);
   }
   std::size_t bytes = what.names.size() + 256;
-  for (const std::string& each : what.items) bytes += each.size() + 16;
+  for (const item& each : what.items) bytes += each.text.size() + 16;
   redis::command out = call_command(with_.script);
   out.reserve(bytes).key(with_.state_key).arg(head.text()).arg(what.names);
-  for (const std::string& each : what.items) out.arg(each);
+  for (const item& each : what.items) out.arg(each.text);
   last_call_ = steady::now();
   return out;
 }
@@ -259,9 +278,13 @@ void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
   note_report(answered[1].text());
   auto at = answered.view().begin();
   ++at;
+  auto item = what->items.begin();
+  std::optional<hot_decoder> hot;
+  std::size_t left = 0;
   for (unit& one : what->work) {
     if (one.asked) {
       ++at;
+      ++item;
       question& asked = *one.asked;
       result<engine::answer> found = decode_answer(asked.what, (*at).text());
       if (found && std::holds_alternative<engine::probe_store>(asked.what)) {
@@ -275,9 +298,17 @@ void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
       continue;
     }
     if (one.index != unit::none) {
-      ++at;
+      const engine::transaction& asked = one.of->batch[one.index];
+      if (left == 0) {
+        ++at;
+        left = std::max<std::size_t>(item->hot, 1);
+        hot.reset();
+        if (item->hot > 0) hot.emplace((*at).text(), with_.strongest);
+        ++item;
+      }
+      --left;
       one.of->results[one.index] =
-          decode_commit(one.of->batch[one.index], (*at).text(), with_.strongest);
+          hot ? hot->next(asked) : decode_commit(asked, (*at).text(), with_.strongest);
     }
     answer(one);
   }

@@ -64,11 +64,16 @@ public:
 private:
   using steady = std::chrono::steady_clock;
 
+  struct item {
+    std::string text;
+    /// So many transactions, as `hot_encoder` writes them down; zero: one unit by itself.
+    std::size_t hot{0};
+  };
   struct call {
     enum class state : std::uint8_t { waiting, sent };
     std::vector<unit> work;
-    /// The arguments: one a unit that has to be executed.
-    std::vector<std::string> items;
+    /// The arguments: one a unit that has to be executed, or one for several.
+    std::vector<item> items;
     std::string names;
     state now{state::waiting};
     /// The connection was lost since when it had been sent.
@@ -101,6 +106,8 @@ private:
   void arm_timer();
   void say_goodbye();
   [[nodiscard]] std::size_t sent() const;
+  /// Whether what waits is worth a call of its own.
+  [[nodiscard]] bool is_worth_it() const;
   [[nodiscard]] bool busy() const {
     return !outstanding_.empty() || !waiting_.empty() || cache_.busy();
   }

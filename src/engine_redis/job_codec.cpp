@@ -1,5 +1,7 @@
 #include "job_codec.hpp"
 
+#include "fields.hpp"
+
 #include <array>
 #include <utility>
 
@@ -68,91 +70,6 @@ void unpack_rare(std::string_view packed, job& into) {
   into.spec.traceparent = in.text_or_empty();
 }
 
-// Numbers of fixed widths, as the `struct` of the scripts writes them.
-class fields final {
-public:
-  explicit fields(std::string_view record) noexcept : rest_(record) {}
-
-  [[nodiscard]] std::int64_t number(std::size_t bytes) {
-    std::uint64_t value = 0;
-    for (const char each : text(bytes)) value = value << 8U | static_cast<unsigned char>(each);
-    return static_cast<std::int64_t>(value);
-  }
-  [[nodiscard]] std::int64_t distance() {
-    constexpr unsigned unused_bits = 8;
-    return static_cast<std::int64_t>(static_cast<std::uint64_t>(number(7)) << unused_bits) >>
-           unused_bits;
-  }
-  [[nodiscard]] std::string_view text(std::size_t bytes) {
-    if (bytes > rest_.size()) {
-      failed_ = true;
-      rest_ = {};
-      return {};
-    }
-    const std::string_view out = rest_.substr(0, bytes);
-    rest_.remove_prefix(bytes);
-    return out;
-  }
-  /// Behind its own length.
-  [[nodiscard]] std::string_view counted(std::size_t length_bytes) {
-    return text(static_cast<std::size_t>(number(length_bytes)));
-  }
-  [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
-  [[nodiscard]] bool failed() const noexcept { return failed_; }
-
-private:
-  std::string_view rest_;
-  bool failed_{false};
-};
-
-// What jobs.encode has written, then the body.
-void unpack_record(std::string_view packed, job& into) {
-  fields in(packed);
-  constexpr std::int64_t nothing = -(std::int64_t{1} << 54U);
-  const auto id = static_cast<std::int64_t>(into.id.stamp);
-  const auto time = [&] { return from_micros(id + in.distance()); };
-  const auto maybe = [&] {
-    const std::int64_t distance = in.distance();
-    return distance == nothing ? std::nullopt : std::optional(from_micros(id + distance));
-  };
-  job_spec& spec = into.spec;
-  const bool ran = in.number(1) == 1;
-  static_cast<void>(in.number(3));  // The queue's number.
-  into.status = static_cast<engine::job_status>(in.number(1));
-  spec.priority = static_cast<std::uint8_t>(in.number(1));
-  into.attempts = static_cast<std::uint32_t>(in.number(2));
-  spec.max_attempts = static_cast<std::uint32_t>(in.number(2));
-  const std::int64_t flags = in.number(2);
-  into.created_at = time();
-  into.run_at = time();
-  static_cast<void>(in.distance());  // The stamp of becoming available.
-  into.version = static_cast<std::uint64_t>(id + in.distance());
-  spec.lease = duration{in.number(6)};
-  spec.timeout = duration{in.number(6)};
-  unpack_backoff(in.counted(1), spec.backoff);
-  spec.group = in.counted(1);
-  const std::string_view unique = in.counted(2);
-  if (!unique.empty()) {
-    spec.unique = engine::unique_spec{.key = std::string(unique)};
-    spec.unique->mode = static_cast<engine::unique_mode>(flags / 16 % 4);
-  }
-  unpack_rare(in.counted(4), into);
-  if (ran) {
-    const std::int64_t token = in.distance();
-    into.token = token == nothing ? 0 : static_cast<std::uint64_t>(id + token);
-    into.started_at = maybe();
-    into.leased_until = maybe();
-    static_cast<void>(in.number(6));  // The length of the lease.
-    into.finished_at = maybe();
-    into.worker = in.counted(1);
-  }
-  unpacker body(in.rest());
-  unpack_body(body, spec);
-  into.level = static_cast<engine::durability>(flags % 4);
-  into.cancel_requested = flags % 8 >= 4;
-  if (in.failed() || body.failed()) into = job{.id = into.id};
-}
-
 }  // namespace
 
 std::string pack_backoff(const backoff_spec& spec) {
@@ -217,6 +134,79 @@ job_spec unpack_spec(unpacker& in, left_to_queue& left) {
   unpack_body(body, spec);
   if (body.failed()) in.fail();
   return std::move(spec);
+}
+
+void unpack_record(std::string_view packed, job& into) {
+  fields in(packed);
+  const auto id = static_cast<std::int64_t>(into.id.stamp);
+  const auto maybe_time = [&] {
+    const std::int64_t at = in.distance();
+    return at == nothing ? std::nullopt : std::optional(from_micros(at));
+  };
+  job_spec& spec = into.spec;
+  const bool ran = in.number(1) == 1;
+  static_cast<void>(in.number(3));  // The queue's number.
+  into.created_at = from_micros(in.distance());
+  into.run_at = from_micros(in.distance());
+  into.status = static_cast<engine::job_status>(in.number(1));
+  spec.priority = static_cast<std::uint8_t>(in.number(1));
+  into.attempts = static_cast<std::uint32_t>(in.number(2));
+  const std::int64_t flags = in.number(2);
+  static_cast<void>(in.distance());  // The stamp of becoming available.
+  into.version = static_cast<std::uint64_t>(id + in.distance());
+  spec.max_attempts = static_cast<std::uint32_t>(in.number(2));
+  spec.lease = duration{in.number(6)};
+  spec.timeout = duration{in.number(6)};
+  const auto length = [&](std::size_t bytes) { return static_cast<std::size_t>(in.number(bytes)); };
+  const std::size_t backoff = length(1);
+  const std::size_t group = length(1);
+  const std::size_t unique = length(2);
+  const std::size_t rare = length(4);
+  if (ran) {
+    const std::int64_t token = in.distance();
+    into.token = token == nothing ? 0 : static_cast<std::uint64_t>(id + token);
+    into.started_at = maybe_time();
+    into.leased_until = maybe_time();
+    static_cast<void>(in.number(6));  // The length of the lease.
+    into.finished_at = maybe_time();
+    into.worker = in.text(length(1));
+  }
+  unpack_rare(in.text(rare), into);
+  unpack_backoff(in.text(backoff), spec.backoff);
+  spec.group = in.text(group);
+  if (unique > 0) {
+    spec.unique = engine::unique_spec{.key = std::string(in.text(unique))};
+    spec.unique->mode = static_cast<engine::unique_mode>(flags / 16 % 4);
+  }
+  unpacker body(in.rest());
+  unpack_body(body, spec);
+  into.level = static_cast<engine::durability>(flags % 4);
+  into.cancel_requested = flags % 8 >= 4;
+  if (in.failed() || body.failed()) into = job{.id = into.id};
+}
+
+std::string pack_record(const job_spec& spec, engine::durability level) {
+  const std::string backoff = pack_backoff(spec.backoff);
+  const std::string rare = pack_rare(spec);
+  const std::string body = pack_body(spec);
+  std::string out;
+  out.reserve(64 + backoff.size() + rare.size() + spec.group.size() + body.size());
+  put_number(out, 0, 1);  // Queued.
+  put_number(out, spec.priority, 1);
+  put_number(out, 0, 2);  // Attempts.
+  put_number(out, std::to_underlying(level), 2);
+  // It is available with the stamp after its id, and the one after that is its version.
+  put_number(out, 1, 7);
+  put_number(out, 2, 7);
+  put_number(out, spec.max_attempts, 2);
+  put_number(out, spec.lease.count(), 6);
+  put_number(out, spec.timeout.count(), 6);
+  put_number(out, std::ssize(backoff), 1);
+  put_number(out, std::ssize(spec.group), 1);
+  put_number(out, 0, 2);  // No unique key.
+  put_number(out, std::ssize(rare), 4);
+  out.append(rare).append(backoff).append(spec.group).append(body);
+  return out;
 }
 
 job unpack_job(unpacker& in) {

@@ -29,6 +29,13 @@ void pack_spec(packer& out, std::size_t queue, const engine::job_spec& spec,
 [[nodiscard]] std::string pack_backoff(const backoff_spec& spec);
 void unpack_backoff(std::string_view packed, backoff_spec& into);
 
+/// The record of a job that is ready at once and has no unique key, from the status on: what stands
+/// before it the script knows.
+[[nodiscard]] std::string pack_record(const engine::job_spec& spec, engine::durability level);
+
+/// A whole record. Requires: `into` has its id.
+void unpack_record(std::string_view packed, engine::job& into);
+
 /// A job from the five values with which an answer names it. One that is gone has only its id.
 [[nodiscard]] engine::job unpack_job(unpacker& in);
 

@@ -186,6 +186,76 @@ TEST(RedisStore, IsNotOpenedOnKeysOfANewerVersion) {
   EXPECT_EQ(tell(server, {"HGET", "{millrace}:state", "layout"}), "99");
 }
 
+TEST(RedisStore, IsNotOpenedOnKeysOfAnOlderVersion) {
+  const redis_server server;
+  tell(server, {"HSET", "{millrace}:state", "layout", "1"});
+  const auto opened = redis_store::open(options_for(server.socket()));
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().detail.find("layout 1"), std::string::npos) << opened.error().detail;
+  EXPECT_EQ(tell(server, {"HGET", "{millrace}:state", "layout"}), "1");
+}
+
+transaction of(std::vector<step> steps) {
+  transaction out;
+  out.steps = std::move(steps);
+  return out;
+}
+
+// What travels many in one argument and what travels alone keep their order within a call.
+TEST(RedisStore, KeepsTheOrderOfUsualAndOtherTransactions) {
+  const redis_server server;
+  const auto store = open_on(server);
+  const enqueue_job plain{.queue = work};
+  const enqueue_job urgent{.queue = work, .spec = {.priority = 9}};
+  const enqueue_job unique{.queue = work, .spec = {.unique = unique_spec{.key = "k"}}};
+  const lease_jobs next{.queues = {work}, .max = 2};
+  std::vector<transaction> batch;
+  batch.push_back(of({next}));
+  batch.push_back(of({plain, plain}));
+  batch.push_back(of({unique}));
+  batch.push_back(of({next}));
+  batch.push_back(of({configure_queue{.queue = work, .paused = true}}));
+  batch.push_back(of({urgent}));
+  batch.push_back(of({next}));
+  batch.push_back(of({configure_queue{.queue = work, .paused = false}}));
+  batch.push_back(of({ack_job{.id = {.tag = "work", .stamp = 1}, .token = 1}, next}));
+  batch.push_back(of({next}));
+  const auto done = blocking::commit_each(*store, std::move(batch));
+  ASSERT_EQ(done.size(), 10U);
+  const auto ids = [&](std::size_t at) {
+    std::vector<std::uint64_t> out;
+    for (const leased_job& each : std::get<jobs_leased>(done[at]->outcomes.at(0)).jobs) {
+      out.push_back(each.what.id.stamp);
+    }
+    return out;
+  };
+  const auto made = [&](std::size_t at, std::size_t step) {
+    return std::get<job_enqueued>(done[at]->outcomes.at(step)).made.id.stamp;
+  };
+  EXPECT_TRUE(ids(0).empty());
+  EXPECT_EQ(ids(3), (std::vector{made(1, 0), made(1, 1)}));
+  EXPECT_TRUE(ids(6).empty());
+  EXPECT_EQ(word(done[8]), "job_not_found");
+  EXPECT_EQ(ids(9), (std::vector{made(5, 0), made(2, 0)}));
+}
+
+TEST(RedisStore, KnowsWhatOtherProcessesHaveChangedSinceItsLastCall) {
+  const redis_server server;
+  const auto first = open_on(server);
+  const auto second = open_on(server);
+  ASSERT_TRUE(commit(*first, enqueue_job{.queue = work}, enqueue_job{.queue = work}));
+  const auto taken = lease(*second, 1);
+  ASSERT_EQ(taken.size(), 1U);
+  EXPECT_EQ(waiting_in(*first), 1U);
+  // Behind everybody's back: what is known from earlier calls counts no more.
+  EXPECT_EQ(tell(server, {"FLUSHALL"}), "OK");
+  EXPECT_EQ(waiting_in(*first), 0U);
+  EXPECT_EQ(word(commit(*first, ack_job{.id = taken[0].what.id, .token = taken[0].token})),
+            "job_not_found");
+  EXPECT_EQ(word(commit(*second, enqueue_job{.queue = work})), "done");
+  EXPECT_EQ(lease(*first, 10).size(), 1U);
+}
+
 TEST(RedisStore, NamesThePermissionThatItsUserLacks) {
   const redis_server server;
   tell(server, {"ACL", "SETUSER", "worker", "on", ">secret", "~{millrace}:*", "&{millrace}:*",

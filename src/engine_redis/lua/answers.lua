@@ -22,14 +22,3 @@ end
 function answers.held(job, duplicate, replaced)
   return pack('E', duplicate, replaced) .. answers.job(job.tag, job.id, job)
 end
-
-function answers.leased(next_time, runs)
-  local out = {pack('l', next_time, #runs)}
-  for i, job in ipairs(runs) do
-    local queue, text = queues.of(job), jobs.encode(job)
-    out[2 * i] = pack(job.token, job.leased_until, job.tag, job.id, queue.project, queue.name,
-                      #text)
-    out[2 * i + 1] = text
-  end
-  return concat(out)
-end

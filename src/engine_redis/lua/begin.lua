@@ -22,6 +22,14 @@ local function at_each_call(begin)
   if prefix then begin() end
 end
 
+-- What changes with the store alone, such as the names of keys.
+local for_each_store = {}
+
+local function at_each_store(begin)
+  for_each_store[#for_each_store + 1] = begin
+  if prefix then begin() end
+end
+
 local pack, unpack_some = cmsgpack.pack, cmsgpack.unpack_limit
 local format, floor, min, max = string.format, math.floor, math.min, math.max
 local concat = table.concat
@@ -58,7 +66,10 @@ local next_stamp      -- clock.lua
 local rare            -- jobs.lua
 local settle          -- dispatch.lua: writes everything down, so that all of it can be read
 -- steps_enqueue.lua
-local is_waiting, refuse_job, read_spec, take_defaults, enqueue, find_addressed
+local is_waiting, refuse_job, room_in, read_spec, take_defaults, enqueue, find_addressed, addressed
+-- steps_run.lua
+local ack_refused, ack, lease
+local transact_many   -- hot.lua
 
 -- The earlier of two times, of which either may be missing.
 local function earlier(a, b)
@@ -70,24 +81,40 @@ end
 -- thousand jobs then cost a handful of commands.
 local later = {}
 
+later.fields = {}    -- hash -> {field, value, …}
+later.removed = {}   -- hash -> {field, …}
+later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
+later.bulk = {}      -- sorted set -> {gone = {member, …}, add = {score, member, …}}
+later.appended = {}  -- list -> {element, …}
+later.met = {}       -- keys that have been read as what they are to be written as
+hints.available, hints.jobs, hints.cache, hints.topics = {}, {}, {}, {}
+
+-- Emptied, it need not grow again.
+local function emptied(map)
+  for key in pairs(map) do map[key] = nil end
+  return map
+end
+
+-- A list that may have been long.
+local function fresh(list) return next(list) == nil and list or {} end
+
 at_each_call(function()
-  hints.available, hints.jobs, hints.crons, hints.cache, hints.topics = {}, {}, false, {}, {}
-  later.fields = {}    -- hash -> {field, value, …}
-  later.removed = {}   -- hash -> {field, …}
-  later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
-  later.appended = {}  -- list -> {element, …}
+  emptied(hints.available)
+  hints.crons = false
+  hints.jobs, hints.cache, hints.topics = fresh(hints.jobs), fresh(hints.cache), fresh(hints.topics)
+  emptied(later.fields)
+  emptied(later.removed)
+  emptied(later.scores)
+  emptied(later.bulk)
+  emptied(later.appended)
+  emptied(later.met)
 end)
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
 
--- Numbers among the arguments are whole ones. (Redis would write them as fractions, at five times
--- the cost.)
+-- The arguments are texts: Redis would write numbers as fractions, at five times the cost.
 local function in_pieces(command, key, arguments)
   local count = #arguments
-  for i = 1, count do
-    local value = arguments[i]
-    if type(value) == 'number' then arguments[i] = format('%d', value) end
-  end
   if count <= at_once then
     if count > 0 then redis_call(command, key, unpack(arguments)) end
     return
@@ -106,25 +133,24 @@ function later.list(kind, key)
   return list
 end
 
+-- A list of texts, which becomes its own.
+function later.append(kind, key, more)
+  local list = later[kind][key]
+  if not list then
+    later[kind][key] = #more > 0 and more or nil
+    return
+  end
+  for i = 1, #more do list[#list + 1] = more[i] end
+end
+
+-- Whole numbers among the values become texts.
 function later.add(kind, key, ...)
   local list = later.list(kind, key)
   local count = #list
-  for i = 1, select('#', ...) do list[count + i] = select(i, ...) end
-end
-
--- Takes a field out of a hash, though it may not have got there yet.
-function later.drop_field(key, field)
-  later.add('removed', key, field)
-  local pending = later.fields[key]
-  if not pending then return end
-  local kept = {}
-  for i = 1, #pending, 2 do
-    if pending[i] ~= field then
-      kept[#kept + 1] = pending[i]
-      kept[#kept + 1] = pending[i + 1]
-    end
+  for i = 1, select('#', ...) do
+    local value = select(i, ...)
+    list[count + i] = type(value) == 'number' and format('%d', value) or value
   end
-  later.fields[key] = #kept > 0 and kept or nil
 end
 
 function later.score(key, member, score)
@@ -132,20 +158,54 @@ function later.score(key, member, score)
   if not members then
     members = {}
     later.scores[key] = members
+    local bulk = later.bulk[key]
+    if bulk then
+      later.bulk[key] = nil
+      for _, gone in ipairs(bulk.gone) do members[gone] = false end
+      for i = 1, #bulk.add, 2 do members[bulk.add[i + 1]] = tonumber(bulk.add[i]) end
+    end
   end
   members[member] = score
 end
 
+-- A sorted set that has had it is an ordered tree from then on. One of up to 128 short members is a
+-- list otherwise, which is searched from its head for each member that comes or goes.
+local long_member = string.rep('x', 65)
+
+-- For many members, of which none comes twice: scores are texts. Nil where it has to be `score`.
+function later.bulk_of(key)
+  local bulk = later.bulk[key]
+  if bulk then return bulk end
+  if later.scores[key] then return nil end
+  bulk = {gone = {}, add = {}}
+  later.bulk[key] = bulk
+  return bulk
+end
+
 -- Makes a sorted set ready to be read.
 function later.settle_scores(key)
+  local bulk = later.bulk[key]
+  if bulk then
+    later.bulk[key] = nil
+    local add, gone = bulk.add, bulk.gone
+    if bulk.is_large then
+      add[#add + 1], add[#add + 2] = '0', long_member
+      gone[#gone + 1] = long_member
+    end
+    -- In this order, so that it does not end in between and begin as a list.
+    in_pieces('ZADD', key, add)
+    in_pieces('ZREM', key, gone)
+  end
   local members = later.scores[key]
   if not members then return end
   later.scores[key] = nil
-  local gone, here = {}, {}
+  local gone, here, count, last, text = {}, {}, 0, nil, nil
   for member, score in pairs(members) do
     if score then
-      here[#here + 1] = score
-      here[#here + 1] = member
+      -- Often many have the same.
+      if score ~= last then last, text = score, format('%d', score) end
+      here[count + 1], here[count + 2] = text, member
+      count = count + 2
     else
       gone[#gone + 1] = member
     end
@@ -161,15 +221,20 @@ function later.settle_list(key)
   in_pieces('RPUSH', key, elements)
 end
 
-local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', appended = 'list'}
+-- It has been read as what it is written as: had it been somebody else's, that would have failed.
+function later.is_read(key) later.met[key] = true end
+
+local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', bulk = 'zset', appended = 'list'}
 
 -- Before the first write of a call: nothing may be half written because a key is somebody else's.
 function later.check_types()
   for kind, wanted in pairs(kinds) do
     for key in pairs(later[kind]) do
-      local is = redis_call('TYPE', key).ok
-      if is ~= wanted and is ~= 'none' then
-        error({err = 'WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. wanted})
+      if not later.met[key] then
+        local is = redis_call('TYPE', key).ok
+        if is ~= wanted and is ~= 'none' then
+          error({err = 'WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. wanted})
+        end
       end
     end
   end
@@ -178,7 +243,9 @@ end
 function later.settle_all()
   for key, fields in pairs(later.removed) do in_pieces('HDEL', key, fields) end
   for key, fields in pairs(later.fields) do in_pieces('HSET', key, fields) end
+  for key in pairs(later.bulk) do later.settle_scores(key) end
   for key in pairs(later.scores) do later.settle_scores(key) end
   for key in pairs(later.appended) do later.settle_list(key) end
-  later.removed, later.fields = {}, {}
+  emptied(later.removed)
+  emptied(later.fields)
 end

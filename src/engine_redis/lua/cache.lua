@@ -17,7 +17,9 @@ cache.minute = 60000000
 local swept = 1000  -- entries forgotten with a call because their time is over
 local ends_key, loaded
 
-at_each_call(function() ends_key, loaded = prefix .. 'cache_ends', {} end)
+at_each_store(function() ends_key = prefix .. 'cache_ends' end)
+loaded = {}
+at_each_call(function() loaded = fresh(loaded) end)
 
 function cache.project(name)
   local project = loaded[name]
@@ -123,6 +125,7 @@ function cache.sweep()
     end
     project.changed = true
   end
+  return #over == 0
 end
 
 -- Claims. One from before the epoch has ended.

@@ -15,7 +15,9 @@ local _, now, project, stale, bare = unpack_some(ARGV[1], 4, 0)
 local root = prefix .. 'cache:' .. project
 
 if now then
-  now = math.max(now, tonumber(redis_call('HGET', KEYS[1], 'now') or 0))
+  -- The second of the numbers that clock.lua keeps.
+  local numbers = redis_call('HGET', KEYS[1], 'numbers')
+  if numbers then now = math.max(now, (struct.unpack('>I7', numbers, 8))) end
 else
   local time = redis_call('TIME')
   now = tonumber(time[1]) * 1000000 + tonumber(time[2])

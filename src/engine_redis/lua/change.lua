@@ -3,7 +3,16 @@
 
 local ended_in  -- queues in which a job ended, whose ended jobs may be too many
 
-at_each_call(function() ended_in = {} end)
+local trims_at_once  -- one of them keeps exactly so many after every transaction
+
+-- Below that a queue does, above it after every call.
+local exactly_kept = 1000
+
+ended_in = {}
+at_each_call(function()
+  emptied(ended_in)
+  trims_at_once = false
+end)
 
 -- A unique key is held until the job ends.
 local function let_go(queue, job)
@@ -49,6 +58,12 @@ function change.touch(job)
   if hints.wanted then hints.jobs[#hints.jobs + 1] = job end
 end
 
+-- As `touch`, for a job that is a text.
+function change.touch_text(tag, id, name, text)
+  jobs.rewrite(tag, id, name, text)
+  change.hint_job(tag, id)
+end
+
 function change.hint_available(queue, count)
   hints.available[queue] = (hints.available[queue] or 0) + count
 end
@@ -78,17 +93,26 @@ function change.end_job(queue, job, status, time)
   change.set_status(queue, job, status)
   job.finished = time
   let_go(queue, job)
-  local keep = queue.settings.keep_finished
   if status == dead then
     local failed = rare(job).failed
     later.score(queue.dlq_key, job.name, failed)
     change.count_dead(queue, job)
-    keep = queue.settings.keep_dead
+    local keep = queue.settings.keep_dead
     if keep > 0 then queues.forget_at(queue, failed + keep) end
     return
   end
-  later.score(queue.finished_key, finished_member(job), time)
+  change.keep_ended(queue, finished_member(job), time)
+end
+
+function change.keep_ended(queue, member, time)
+  later.score(queue.finished_key, member, time)
+  change.note_ended(queue, time)
+end
+
+function change.note_ended(queue, time)
   ended_in[queue] = true
+  if queue.settings.keep_finished_count <= exactly_kept then trims_at_once = true end
+  local keep = queue.settings.keep_finished
   if keep > 0 then queues.forget_at(queue, time + keep) end
 end
 
@@ -107,11 +131,16 @@ end
 function change.release(queue, job)
   later.score(queue.leases_key, job.name, false)
   job.leased_until, job.worker = nil, nil
-  local settings = queue.settings
   if job.group then
     ready.count_run(queue, job.group, -1)
-    if settings.group_concurrency > 0 then ready.wake_group(queue, job.group) end
+    if queue.settings.group_concurrency > 0 then ready.wake_group(queue, job.group) end
   end
+  change.make_room(queue)
+end
+
+-- A run less counts against the bounds.
+function change.make_room(queue)
+  local settings = queue.settings
   local bounded = settings.concurrency > 0 or settings.group_concurrency > 0
   if bounded and queue.count[queued] > 0 then change.hint_available(queue, 1) end
 end
@@ -148,19 +177,21 @@ function change.forget(queue, job)
   queue.count[job.status] = queue.count[job.status] - 1
   queues.change(queue)
   if job.log then redis_call('DEL', log_key(job.tag, job.id)) end
-  jobs.remove(job.tag, job.id)
+  jobs.remove(job.tag, job.id, job.name)
   change.hint_job(job.tag, job.id)
 end
 
 -- Forgets the oldest of the ended jobs, without looking at each.
+local status_of = {c = completed, C = completed, x = cancelled, X = cancelled}
+
 local function forget_finished(queue, members)
-  local flags = {c = completed, C = completed, x = cancelled, X = cancelled}
   for _, member in ipairs(members) do
-    local id, flag = tonumber(string.sub(member, 1, -2)), string.sub(member, -1)
-    local status = flags[flag]
+    local name, flag = string.sub(member, 1, -2), string.sub(member, -1)
+    local id = tonumber(name)
+    local status = status_of[flag]
     queue.count[status] = queue.count[status] - 1
     if flag == 'C' or flag == 'X' then redis_call('DEL', log_key(queue.tag, id)) end
-    jobs.remove(queue.tag, id)
+    jobs.remove(queue.tag, id, name)
     change.hint_job(queue.tag, id)
   end
   if #members > 0 then
@@ -168,9 +199,6 @@ local function forget_finished(queue, members)
     queues.change(queue)
   end
 end
-
--- Below that a queue keeps exactly so many after every transaction, above it after every call.
-local exactly_kept = 1000
 
 local function trim(queue, at_end)
   local keep = queue.settings.keep_finished_count
@@ -184,18 +212,21 @@ local function trim(queue, at_end)
 end
 
 function change.trim_ended(at_end)
-  if next(ended_in) == nil then return end
+  if (not at_end and not trims_at_once) or next(ended_in) == nil then return end
   for queue in pairs(ended_in) do
     if trim(queue, at_end) then ended_in[queue] = nil end
   end
 end
 
-function change.trim_later(queue) ended_in[queue] = true end
+function change.trim_later(queue) ended_in[queue], trims_at_once = true, true end
 
--- What has been kept long enough goes, a little with every call.
+local forget_from = 20  -- queues at once
+
+-- What has been kept long enough goes, a little with every call. False: there may be more of it.
 function change.forget_old(most)
-  for _, number in ipairs(redis_call('ZRANGEBYSCORE', prefix .. 'forget', '-inf', now, 'LIMIT', 0,
-                                     20)) do
+  local numbers = redis_call('ZRANGEBYSCORE', prefix .. 'forget', '-inf', now, 'LIMIT', 0,
+                             forget_from)
+  for _, number in ipairs(numbers) do
     local queue = queues.numbered(tonumber(number))
     local keep = queue.settings
     if keep.keep_finished > 0 then
@@ -213,6 +244,7 @@ function change.forget_old(most)
     end
     queues.find_forget(queue)
   end
+  return #numbers == 0
 end
 
 -- Dead letters by the cause of their death.

@@ -19,6 +19,7 @@ end
 -- What queues leave to the store.
 function state.set_defaults(text)
   state.defaults_text, state.defaults = text, queues.defaults_of(text)
+  queues.begin(false)
 end
 
 -- Whoever opens the store decides on them. How long jobs are kept may hang on them.
@@ -32,29 +33,49 @@ function state.change_defaults(text)
   end
   local all = {}
   for number = 1, state.queues do
-    all[2 * number - 1], all[2 * number] = 0, number
+    all[2 * number - 1], all[2 * number] = '0', tostring(number)
   end
   in_pieces('ZADD', prefix .. 'forget', all)
 end
 
+-- What the state is kept as: stamp, clock, epoch, its stamp and time, when somebody was last heard,
+-- queues, when something is due, when old things were last looked for, until when somebody waits
+-- for changes of jobs, calls.
+local format_of_state = '>I7I7I4I7I7I7I4i7I7I7I7'
+state.never = 2 ^ 53
+
+-- Of the last call, as long as nobody else has changed the store since: then what is known of its
+-- queues need not be read again.
+local last_key, last_text, last_defaults
+
 function state.load(asked_time)
-  local kept = redis_call('HMGET', keys[1], 'layout', 'stamp', 'now', 'epoch', 'epoch_stamp',
-                          'epoch_now', 'seen', 'queues', 'defaults')
-  if kept[1] and tonumber(kept[1]) > limits.layout then
-    error({err = 'NEWERLAYOUT ' .. kept[1]})
+  local kept = redis_call('HMGET', keys[1], 'layout', 'numbers', 'defaults')
+  local layout, text, defaults = tonumber(kept[1] or limits.layout), kept[2], kept[3]
+  if layout > limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
+  if layout < limits.layout then
+    error({err = 'OLDERLAYOUT these keys are of layout ' .. layout .. ', this millrace uses ' ..
+                 limits.layout .. ': let the version that made them finish, or use another prefix'})
   end
+  local warm = text and text == last_text and keys[1] == last_key and defaults == last_defaults
+  last_text = nil
   local real = real_time()
-  state.stamp = tonumber(kept[2] or 0)
-  now = max(tonumber(kept[3] or 0), asked_time or real)
-  state.epoch = tonumber(kept[4] or 0)
-  -- Leases and counts from before it are seen with other eyes.
-  state.epoch_stamp = tonumber(kept[5] or 0)
-  state.epoch_now = tonumber(kept[6] or 0)
-  state.seen = tonumber(kept[7] or real)
-  state.queues = tonumber(kept[8] or 0)
-  if not state.defaults or kept[9] ~= state.defaults_text then state.set_defaults(kept[9]) end
-  state.was_away = kept[7] and real - state.seen > state.away_after
-  state.real = real
+  local seen
+  if text then
+    state.stamp, now, state.epoch, state.epoch_stamp, state.epoch_now, seen, state.queues,
+        state.next_due, state.swept, state.watched_until, state.calls =
+        struct.unpack(format_of_state, text)
+  else
+    state.stamp, now, state.queues = 0, 0, 0
+    state.epoch, state.epoch_stamp, state.epoch_now = 0, 0, 0
+    state.next_due, state.swept, state.watched_until, state.calls = 0, 0, 0, 0
+  end
+  now = max(now, asked_time or real)
+  -- Leases and counts from before the epoch are seen with other eyes.
+  if not state.defaults or defaults ~= state.defaults_text then state.set_defaults(defaults) end
+  state.was_away = seen and real - seen > state.away_after
+  state.real, state.due_changed = real, false
+  queues.begin(warm)
+  jobs.begin(warm)
 end
 
 -- The engine begins to live: each lease has one full interval from now, and what is counted since
@@ -64,10 +85,15 @@ function state.begin_epoch()
   state.epoch = state.epoch + 1
   state.epoch_stamp = next_stamp()
   state.epoch_now = now
+  queues.begin(false)
 end
 
+-- The last that a call writes.
 function state.save()
-  later.add('fields', keys[1], 'layout', limits.layout, 'stamp', state.stamp, 'now', now, 'epoch',
-            state.epoch, 'epoch_stamp', state.epoch_stamp, 'epoch_now', state.epoch_now, 'seen',
-            state.real, 'queues', state.queues)
+  state.calls = state.calls + 1
+  last_text = struct.pack(format_of_state, state.stamp, now, state.epoch, state.epoch_stamp,
+                          state.epoch_now, state.real, state.queues, state.next_due,
+                          state.swept, state.watched_until, state.calls)
+  redis_call('HSET', keys[1], 'layout', tostring(limits.layout), 'numbers', last_text)
+  last_key, last_defaults = keys[1], state.defaults_text or false
 end

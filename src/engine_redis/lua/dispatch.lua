@@ -5,9 +5,9 @@
 --   hints    channel: which queues have jobs, which jobs and whether recurring ones changed
 
 local stores_key
-at_each_call(function() stores_key = prefix .. 'stores' end)
+at_each_store(function() stores_key = prefix .. 'stores' end)
 
-local kind_transaction = 1
+local kind_transaction, kind_many = 1, 3
 local store_id
 
 -- What the steps of the transaction that is under way have found out, for each other.
@@ -24,10 +24,10 @@ local function new_plan(level)
   plan.queues_count, plan.crons_added, plan.level = 0, 0, level
 end
 
-local function is_addressed(job)
-  if not job then return false end
-  if plan.addressed[job] then return true end
-  plan.addressed[job] = true
+local function is_addressed(id)
+  if not id then return false end
+  if plan.addressed[id] then return true end
+  plan.addressed[id] = true
   return false
 end
 
@@ -91,6 +91,7 @@ end
 
 local function transact(text)
   local off, _, count, level, name, fingerprint = unpack_some(text, 5, 0)
+  state.due_changed = true
   if count == 1 and not name then return transact_one(text, off, level) end
   if name then
     local answer, why = idempotency.find(name, fingerprint)
@@ -151,7 +152,13 @@ local function meet_stores(opening, run_id)
   if begins then state.begin_epoch() end
 end
 
+local no_hints = pack(false, 0, 0, 0, 0)
+
 local function hint_text()
+  if not hints.crons and next(hints.available) == nil and #hints.jobs == 0 and
+      #hints.cache == 0 and #hints.topics == 0 then
+    return no_hints, false
+  end
   local out, count = {}, 0
   for queue, available in pairs(hints.available) do
     count = count + 1
@@ -179,7 +186,6 @@ local function finish(number)
   queues.settle_lanes()
   cache.save()
   streams.save()
-  state.save()
   jobs.save()
   queues.save()
   later.add('fields', stores_key, store_id, format('%d %d', state.real, number))
@@ -191,51 +197,76 @@ local function finish(number)
   queues.prune()
   local text, any = hint_text()
   if any then redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text) end
-  local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
-  return pack(now, earlier(tonumber(first[2]), live.next_time())) .. text
+  if state.due_changed then
+    local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
+    state.next_due = earlier(tonumber(first[2]), live.next_time()) or state.never
+  end
+  state.save()
+  return pack(now, state.next_due < state.never and state.next_due or nil) .. text
 end
 
 local opens, closes, wants_jobs, watches = 1, 2, 4, 8
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 
+-- Everything that is due. False: there is more of it than one call should do.
+local function let_all_happen()
+  if now < state.next_due then return true end
+  state.due_changed = true
+  local all_ended = live.let_end()
+  return change.let_happen() and all_ended
+end
+
+local sweep_every = 50000
+
+-- What is old goes, a little with every call; where there was none, it is not looked for all the
+-- time.
+local function sweep()
+  if not manual_clock and now < state.swept + sweep_every then return end
+  local jobs_gone, keys_gone = change.forget_old(1000), idempotency.forget_old()
+  if cache.sweep() and jobs_gone and keys_gone then state.swept = now end
+end
+
+-- Of when a store was last heard, and the number of its last call.
+local function last_number(text)
+  return text and tonumber(string.sub(text, string.find(text, ' ', 1, true) + 1)) or nil
+end
+
 local function run()
   local _, layout, time, store, number, flags, level, run_id, defaults =
       unpack_some(args[1], 8, 0)
   if layout ~= limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
   store_id, strongest, manual_clock = store, level, time ~= nil
-  if has(flags, opens) then
+  local opening, closing = flags > 0 and has(flags, opens), flags > 0 and has(flags, closes)
+  if opening then
     parts.need('permissions')
     state.check_permissions()
   end
   state.load(time)
-  local last = tonumber(string.match(redis_call('HGET', stores_key, store) or '', '%d+$'))
-  if last and not has(flags, opens) and not has(flags, closes) then
+  local last = last_number(redis_call('HGET', stores_key, store))
+  later.is_read(keys[1])
+  later.is_read(stores_key)
+  if last and not opening and not closing then
     -- A call whose answer was lost, and which is sent again, has happened already; one that
     -- overtook another has to wait for it.
     if number <= last then return {'done'} end
     if number > last + 1 then return {'gap'} end
   end
-  meet_stores(has(flags, opens), run_id)
-  if has(flags, watches) then
-    redis_call('SET', prefix .. 'watched', 1, 'PX', state.away_after / 1000)
-  end
-  hints.wanted = has(flags, wants_jobs) or redis_call('EXISTS', prefix .. 'watched') == 1
-  if has(flags, opens) then
+  meet_stores(opening, run_id)
+  if flags > 0 and has(flags, watches) then state.watched_until = state.real + state.away_after end
+  hints.wanted = (flags > 0 and has(flags, wants_jobs)) or state.real < state.watched_until
+  if opening or closing then state.due_changed = true end
+  if opening then
     if defaults ~= '' then state.change_defaults(defaults) end
     return {'ok', finish(number)}
   end
-  if has(flags, closes) then
+  if closing then
     local report = finish(number)
     redis_call('HDEL', stores_key, store)
     return {'ok', report}
   end
-  local all_ended = live.let_end()
-  local all_happened = change.let_happen() and all_ended
-  change.forget_old(1000)
-  idempotency.forget_old()
-  cache.sweep()
-  if not all_happened then return {'again', finish(number - 1)} end
+  if not let_all_happen() then return {'again', finish(number - 1)} end
+  sweep()
 
   local named = args[2] == '' and {0} or {cmsgpack.unpack(args[2])}
   batch_queues = {}
@@ -252,18 +283,28 @@ local function run()
   for tag, ids in pairs(wanted) do jobs.prefetch(tag, ids) end
   local out = {'ok', ''}
   for i = 3, #args do
-    local _, kind = unpack_some(args[i], 1, 0)
-    out[i] = kind == kind_transaction and transact(args[i]) or answer_query(args[i])
+    local kind = string.byte(args[i])
+    if kind == kind_many then
+      out[i] = transact_many(args[i])
+    else
+      out[i] = kind == kind_transaction and transact(args[i]) or answer_query(args[i])
+    end
   end
   out[2] = finish(number)
   return out
 end
 
+local store_key
+
 -- What the server calls.
 local function answer_call(its_keys, its_args)
   keys, args, redis_call = its_keys, its_args, redis.call
   prefix = string.sub(keys[1], 1, -6)
-  for _, begin in ipairs(beginnings) do begin() end
+  if its_keys[1] ~= store_key then
+    store_key = its_keys[1]
+    for _, begin in ipairs(for_each_store) do begin() end
+  end
+  for i = 1, #beginnings do beginnings[i]() end
   local fine, answer = pcall(run)
   if fine then return answer end
   local why = type(answer) == 'table' and answer.err or answer

@@ -5,15 +5,15 @@
 
 local records_key, times_key
 
-at_each_call(function()
+at_each_store(function()
   records_key, times_key = prefix .. 'idempotency', prefix .. 'idempotency:by_time'
 end)
 
--- Some of those that are old, with every call.
+-- Some of those that are old, with every call. True: there is none.
 function idempotency.forget_old()
   local old = redis_call('ZRANGEBYSCORE', times_key, '-inf', now - limits.idempotency_kept,
                          'LIMIT', 0, 1000)
-  if #old == 0 then return end
+  if #old == 0 then return true end
   in_pieces('HDEL', records_key, old)
   in_pieces('ZREM', times_key, old)
 end

@@ -10,7 +10,7 @@
 
 local record_keys, name_keys  -- by kind
 
-at_each_call(function()
+at_each_store(function()
   live.due_key = prefix .. 'live:due'
   record_keys, name_keys = {}, {}
   for _, kind in ipairs({'l', 'p', 'a', 'c'}) do record_keys[kind] = prefix .. 'live:' .. kind end

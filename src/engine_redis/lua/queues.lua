@@ -10,19 +10,37 @@
 --   due, forget               sorted sets: numbers of queues by when one of their jobs is due, or
 --                             kept long enough; never later than that, now and then earlier
 
-local by_name, by_number, met_queues  -- the queues met in this call
+local by_name, by_number, known_count = {}, {}, 0  -- what is known, perhaps since an earlier call
+local met_queues = {}                              -- those that this call has to do with
 local due_key, forget_key
 
-at_each_call(function()
-  by_name, by_number, met_queues = {}, {}, {}
-  due_key, forget_key = prefix .. 'due', prefix .. 'forget'
-end)
+local known_at_most = 200
 
-local count_fields = {'queued', 'scheduled', 'running', 'retrying', 'completed', 'dead',
-                      'cancelled'}
-local fields = {'number', 'settings', 'paused', 'draining', 'epoch', 'lanes', 'aside', 'next',
-                'forget', 'dead_attempts', 'first_waiting', unpack(count_fields)}
-local fixed = #fields - #count_fields
+-- `warm`: nobody has changed anything since the last call.
+function queues.begin(warm)
+  due_key, forget_key = prefix .. 'due', prefix .. 'forget'
+  if not warm or known_count > known_at_most then
+    by_name, by_number, met_queues, known_count = {}, {}, {}, 0
+    return
+  end
+  for _, queue in ipairs(met_queues) do
+    queue.is_met, queue.holders, queue.held = false, {}, nil
+    if next(queue.minutes) and not queue.minutes[floor(now / 60000000)] then queue.minutes = {} end
+  end
+  met_queues = {}
+end
+
+local function meet(queue)
+  if queue.is_met then return queue end
+  queue.is_met = true
+  met_queues[#met_queues + 1] = queue
+  return queue
+end
+
+local number_fields = {'number', 'paused', 'draining', 'epoch', 'aside', 'next', 'forget',
+                       'dead_attempts', 'first_waiting', 'queued', 'scheduled', 'running',
+                       'retrying', 'completed', 'dead', 'cancelled'}
+local count_from = 10  -- from there on they count jobs
 
 local function rate_of(kept)
   return {limit = kept and kept.limit or 0, per = kept and kept.per_us or 1000000}
@@ -38,7 +56,7 @@ local built_in = {
 local function settings_of(text, otherwise)
   local kept = text and cjson.decode(text) or {}
   local backoff = kept.backoff
-  return {
+  local out = {
     rate = rate_of(kept.rate), group_rate = rate_of(kept.group_rate),
     concurrency = kept.concurrency or 0, group_concurrency = kept.group_concurrency or 0,
     depth_max = kept.depth_max or otherwise.depth_max,
@@ -48,46 +66,73 @@ local function settings_of(text, otherwise)
     backoff = backoff and pack(backoff.strategy, backoff.base_ms, backoff.max_ms, backoff.jitter),
     attempts_max = kept.max_attempts, priority_step = kept.priority_step_on_failure or 0,
   }
+  -- Nothing but pauses and groups ever holds a job back.
+  out.is_unbounded = out.rate.limit == 0 and out.group_rate.limit == 0 and out.concurrency == 0 and
+                     out.group_concurrency == 0
+  return out
+end
+
+-- Read once for many calls: text -> settings, by what the store says where the text says nothing.
+local settings_read, read_by, read_count
+
+local function settings_by(text)
+  if read_by ~= state.defaults or read_count > 1000 then
+    settings_read, read_by, read_count = {}, state.defaults, 0
+  end
+  local settings = settings_read[text or '']
+  if not settings then
+    settings = settings_of(text, state.defaults)
+    settings_read[text or ''] = settings
+    read_count = read_count + 1
+  end
+  return settings
 end
 
 function queues.defaults_of(text) return settings_of(text, built_in) end
 
 function queues.set(queue, text)
-  queue.settings_text, queue.settings = text, settings_of(text, state.defaults)
+  queue.settings_text, queue.settings = text, settings_by(text)
 end
 
 local function load(queue)
-  local values = redis_call('HMGET', queue.key, unpack(fields))
-  queue.number = tonumber(values[1])
-  queues.set(queue, values[2])
-  queue.paused, queue.draining = values[3] == '1', values[4] == '1'
-  queue.lanes_text = values[6]
-  queue.aside = tonumber(values[7] or 0)  -- jobs that are ready, but in no lane
-  queue.next, queue.forget = tonumber(values[8]), tonumber(values[9])
-  queue.dead_attempts = tonumber(values[10] or 0)
-  queue.first_waiting = tonumber(values[11] or 0)  -- no job with a smaller id waits
+  local values = redis_call('HMGET', queue.key, 'settings', 'lanes', unpack(number_fields))
+  later.is_read(queue.key)
+  local saved = {}
+  for i = 1, #number_fields do
+    -- A text where there is nothing, so that what it will be is written.
+    saved[i] = tonumber(values[i + 2]) or values[i + 2] == '' and '' or 'none'
+  end
+  queue.saved = saved
+  queues.set(queue, values[1])
+  queue.settings_kept, queue.lanes_text = values[1], values[2]
+  local function number(i) return tonumber(values[i + 2]) end
+  queue.number, queue.paused, queue.draining = number(1), number(2) == 1, number(3) == 1
+  queue.aside = number(5) or 0  -- jobs that are ready, but in no lane
+  queue.next, queue.forget, queue.dead_attempts = number(6), number(7), number(8) or 0
+  queue.first_waiting = number(9) or 0  -- no job with a smaller id waits
   queue.count = {}
-  for status = 0, 6 do queue.count[status] = tonumber(values[fixed + 1 + status] or 0) end
+  for status = 0, 6 do queue.count[status] = number(count_from + status) or 0 end
   if not queue.number then return end
   by_number[queue.number] = queue
-  if tonumber(values[5] or 0) ~= state.epoch then queues.forget_counts(queue) end
+  if number(4) ~= state.epoch then queues.forget_counts(queue) end
 end
 
 local function new_table(project, name, tag)
-  local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}}
+  local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}, top = 9,
+                 to_tidy = true}
   queue.key = prefix .. 'queue:' .. project .. '/' .. name
   for _, part in ipairs({'scheduled', 'retry', 'leases', 'dlq', 'finished', 'unique', 'minutes'}) do
     queue[part .. '_key'] = queue.key .. ':' .. part
   end
   by_name[project .. '\0' .. name] = queue
-  met_queues[#met_queues + 1] = queue
+  known_count = known_count + 1
   load(queue)
   return queue
 end
 
 -- Whether it exists says `number`.
 function queues.named(project, name, tag)
-  return by_name[project .. '\0' .. name] or new_table(project, name, tag)
+  return meet(by_name[project .. '\0' .. name] or new_table(project, name, tag))
 end
 
 -- The routing tag of a name: what stands in its braces, or all of it.
@@ -100,7 +145,7 @@ end
 
 function queues.numbered(number)
   local queue = by_number[number]
-  if queue then return queue end
+  if queue then return meet(queue) end
   return queues.named(queues.split(redis_call('HGET', prefix .. 'queues', number)))
 end
 
@@ -128,7 +173,7 @@ end
 -- One of its jobs is due at that time, or forgotten.
 function queues.due_at(queue, time)
   if queue.next and queue.next <= time then return end
-  queue.next = time
+  queue.next, state.due_changed = time, true
   later.score(due_key, tostring(queue.number), time)
   queues.change(queue)
 end
@@ -152,7 +197,7 @@ function queues.find_next(queue)
   local time = earlier(earlier(first_of(queue.scheduled_key), first_of(queue.retry_key)),
                        (first_of(queue.leases_key)))
   if time == queue.next then return time end
-  queue.next = time
+  queue.next, state.due_changed = time, true
   later.score(due_key, tostring(queue.number), time or false)
   queues.change(queue)
   return time
@@ -207,6 +252,7 @@ function queues.count_event(queue, time, what, times)
   local counts = queue.minutes[minute]
   if not counts then
     local text = redis_call('HGET', queue.minutes_key, minute)
+    later.is_read(queue.minutes_key)
     counts = {0, 0, 0, 0}
     if text then
       local i = 0
@@ -272,6 +318,42 @@ function queues.prune()
   for _, queue in ipairs(met_queues) do queues.prune_minutes(queue) end
 end
 
+-- What is kept as numbers, in the order of their fields.
+local function numbers_of(queue)
+  local count = queue.count
+  return queue.number, queue.paused and 1 or 0, queue.draining and 1 or 0, state.epoch, queue.aside,
+         queue.next or '', queue.forget or '', queue.dead_attempts, queue.first_waiting, count[0],
+         count[1], count[2], count[3], count[4], count[5], count[6]
+end
+
+-- What has changed since it was read.
+local function save_fields(queue)
+  local list, saved, is = {}, queue.saved, {numbers_of(queue)}
+  local at = 0
+  for i = 1, #is do
+    local value = is[i]
+    if value ~= saved[i] then
+      list[at + 1] = number_fields[i]
+      list[at + 2] = value == '' and value or format('%d', value)
+      at = at + 2
+    end
+  end
+  queue.saved = is
+  if queue.lanes then
+    local lanes = struct.pack(ready.lanes_format, unpack(queue.lanes, 1, 30))
+    if lanes ~= queue.lanes_text then
+      list[at + 1], list[at + 2], queue.lanes_text = 'lanes', lanes, lanes
+      at = at + 2
+    end
+  end
+  if queue.settings_text and queue.settings_text ~= queue.settings_kept then
+    list[at + 1], list[at + 2] = 'settings', queue.settings_text
+    queue.settings_kept = queue.settings_text
+    at = at + 2
+  end
+  later.append('fields', queue.key, list)
+end
+
 function queues.save()
   for _, queue in ipairs(met_queues) do
     if queue.number then
@@ -279,23 +361,7 @@ function queues.save()
       save_holders(queue)
       if queue.is_changed then
         queue.is_changed = false
-        local out = {'number', queue.number, 'paused', queue.paused and 1 or 0, 'draining',
-                     queue.draining and 1 or 0, 'epoch', state.epoch, 'aside', queue.aside,
-                     'next', queue.next or '', 'forget', queue.forget or '', 'dead_attempts',
-                     queue.dead_attempts, 'first_waiting', queue.first_waiting}
-        for status = 0, 6 do
-          out[#out + 1] = count_fields[status + 1]
-          out[#out + 1] = queue.count[status]
-        end
-        if queue.lanes then
-          out[#out + 1] = 'lanes'
-          out[#out + 1] = pack(unpack(queue.lanes, 1, 30))
-        end
-        if queue.settings_text then
-          out[#out + 1] = 'settings'
-          out[#out + 1] = queue.settings_text
-        end
-        later.add('fields', queue.key, unpack(out))
+        save_fields(queue)
       end
     end
   end

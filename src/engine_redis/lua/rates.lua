@@ -6,7 +6,8 @@
 
 local windows  -- key -> how many starts it holds, and the first of them
 
-at_each_call(function() windows = {} end)
+windows = {}
+at_each_call(function() windows = fresh(windows) end)
 
 local function rate_key(queue, group)
   local key = prefix .. 'rate_limit:' .. queue.project .. '/' .. queue.name
@@ -103,6 +104,7 @@ end
 -- A new epoch: what is counted since the opening begins anew.
 function queues.forget_counts(queue)
   redis_call('DEL', queue.minutes_key)
+  queue.minutes = {}
   rates.forget_all(queue)
   queues.change(queue)
   ready.wake_groups(queue)

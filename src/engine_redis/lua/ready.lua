@@ -24,12 +24,14 @@ local read_ahead_first, read_ahead_most = 8, 64  -- elements read at once, more 
 local rewritten = 500    -- elements rewritten in one call
 ready.looked_at = 2000   -- jobs of groups at their bound that one lease passes over
 
+ready.lanes_format = '>' .. string.rep('i5', 30)
+
 -- Three numbers a priority: elements in the lane, in its front, and those that mean nothing.
 local function lanes_of(queue)
   local lanes = queue.lanes
   if not lanes then
     if queue.lanes_text then
-      lanes = {cmsgpack.unpack(queue.lanes_text)}
+      lanes = {struct.unpack(ready.lanes_format, queue.lanes_text)}
     else
       lanes = {}
       for i = 1, 30 do lanes[i] = 0 end
@@ -60,17 +62,18 @@ function ready.push(queue, job)
   local lanes, at = lanes_of(queue), 3 * job.priority + 1
   job.place = in_lane
   lanes[at] = lanes[at] + 1
+  if job.priority > queue.top then queue.top = job.priority end
   later.add('appended', lane_key(queue, job.priority), element_of(job))
   queues.change(queue)
 end
 
--- A job that is being made.
-function ready.push_new(queue, id, priority)
+-- So many jobs that are being made: their names go behind what is answered.
+function ready.push_new(queue, priority, count)
   local lanes, at = lanes_of(queue), 3 * priority + 1
-  lanes[at] = lanes[at] + 1
-  local list = later.list('appended', lane_key(queue, priority))
-  list[#list + 1] = text_of(id)
+  lanes[at] = lanes[at] + count
+  if priority > queue.top then queue.top = priority end
   queues.change(queue)
+  return later.list('appended', lane_key(queue, priority))
 end
 
 local function put_aside(queue, job, place)
@@ -144,6 +147,7 @@ function ready.remove(queue, job)
   if job.place == in_lane then
     local lanes, at = lanes_of(queue), 3 * job.priority + 3
     lanes[at] = lanes[at] + 1
+    queue.to_tidy = true
     queues.change(queue)
     return
   end
@@ -162,11 +166,16 @@ function ready.reprioritise(queue, job, priority)
   put_aside(queue, job, is_ahead)
 end
 
+-- So many jobs will be asked for.
+local expected = 0
+function ready.expect(count) expected = count end
+
 -- Reads a lane from its head on; nothing is taken out before `finish`.
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
-          elements = {}, stamps = {}, taken = 0, kept = {}, ahead = read_ahead_first}
+          elements = {}, stamps = {}, names = {}, taken = 0, kept = {},
+          ahead = max(read_ahead_first, min(expected, read_ahead_most))}
 end
 
 local function read_on(lane, wanted)
@@ -179,7 +188,7 @@ local function read_on(lane, wanted)
     wanted = min(wanted, lane.front - count)
   end
   later.settle_list(key)
-  local ids = {}
+  local ids, names = {}, {}
   for _, element in ipairs(redis_call('LRANGE', key, first, first + wanted - 1)) do
     local id = tonumber(element)
     local stamp = id and id + 1
@@ -188,23 +197,33 @@ local function read_on(lane, wanted)
       id, stamp = tonumber(id), tonumber(stamp)
     end
     local at = count + #ids + 1
-    lane.elements[at], lane.stamps[at] = id, stamp
+    lane.elements[at], lane.stamps[at], lane.names[at] = id, stamp, element
     ids[#ids + 1] = id
+    names[#ids] = stamp == id + 1 and element or text_of(id)
   end
-  jobs.prefetch(lane.queue.tag, ids)
+  jobs.prefetch_named(lane.queue.tag, ids, names)
   return #ids > 0
 end
 
--- The job an element stands for, unless it means nothing any more.
+-- The job an element stands for, as `jobs.peek` answers it, unless it means nothing any more.
 local function job_at(lane, at)
-  local job = jobs.find(lane.queue.tag, lane.elements[at])
-  if job and job.status == queued and job.available == lane.stamps[at] and
-      job.place == in_lane and job.priority == lane.priority then
+  local id, stamp = lane.elements[at], lane.stamps[at]
+  local job = jobs.peek(lane.queue.tag, id)
+  if not job then return nil end
+  if type(job) == 'string' then
+    return jobs.text_is_ready(job, lane.priority, stamp - id) and job
+  end
+  if job.status == queued and job.available == stamp and job.place == in_lane and
+      job.priority == lane.priority then
     return job
   end
 end
 
--- The first job of the lane that has not been taken or kept; nil when there is none.
+local function table_at(lane, at)
+  return job_at(lane, at) and jobs.find(lane.queue.tag, lane.elements[at])
+end
+
+-- The first job of the lane that has not been taken or kept, and its id; nil when there is none.
 local function head_of(lane, wanted)
   while true do
     local at = lane.taken + 1
@@ -213,7 +232,7 @@ local function head_of(lane, wanted)
       lane.ahead = min(2 * lane.ahead, read_ahead_most)
     else
       local job = job_at(lane, at)
-      if job then return job end
+      if job then return job, lane.elements[at] end
       lane.taken = lane.taken + 1
       lane.lanes[lane.at + 2] = lane.lanes[lane.at + 2] - 1
     end
@@ -235,6 +254,7 @@ local function finish(lane)
   if from_lane > 0 then redis_call('LTRIM', key, from_lane, -1) end
   lanes[at] = lanes[at] - from_lane
   lanes[at + 1] = lanes[at + 1] - from_front
+  if lane.front > 0 or #lane.kept > 0 or lanes[at + 2] > 0 then lane.queue.to_tidy = true end
   local kept = #lane.kept
   if kept == 0 then return end
   local backwards = {}
@@ -254,7 +274,7 @@ function ready.open(queue)
     self = setmetatable({queue = queue, lanes = {}}, cursor)
     queue.cursor = self
   end
-  self.priority, self.passed = 9, 0
+  self.priority, self.passed = queue.top, 0
   if queue.aside > 0 then
     local opens = aside_key(queue, 'opens')
     for _, group in ipairs(redis_call('ZRANGEBYSCORE', opens, '-inf', now)) do
@@ -284,23 +304,30 @@ local function lane_head(self, wanted)
         lanes[self.priority] = lane
       end
     end
-    local job = lane and head_of(lane, wanted)
-    if job then return job, lane end
+    if lane then
+      local job, id = head_of(lane, wanted)
+      if job then
+        self.queue.top = self.priority
+        return job, id, lane
+      end
+    end
     self.priority = self.priority - 1
   end
 end
 
--- The next job, still where it is; nil when there is none. `wanted`: how many may be asked for.
+-- The next job and its id, still where it is; nil when there is none. It is a text where nobody has
+-- looked into it. `wanted`: how many may be asked for.
 function cursor:peek(wanted)
-  local job, lane = lane_head(self, wanted)
+  local job, id, lane = lane_head(self, wanted)
   self.lane = lane
-  if self.queue.aside == 0 then return job end
+  if self.queue.aside == 0 then return job, id end
+  if job then job = jobs.find(self.queue.tag, id) end
   local order = redis_call('ZRANGE', aside_key(self.queue, 'ahead'), self.passed, self.passed)[1]
   if order and (not job or order < order_of(job)) then
-    self.lane = nil
-    return jobs.find(self.queue.tag, id_in(order))
+    self.lane, id = nil, id_in(order)
+    return jobs.find(self.queue.tag, id), id
   end
-  return job
+  return job, id
 end
 
 function cursor:take(job)
@@ -322,19 +349,47 @@ end
 -- What kept its place is the head again for whoever comes next.
 function cursor:close()
   for _, lane in pairs(self.lanes) do
-    if #lane.kept > 0 then return ready.settle(self.queue) end
+    if #lane.kept > 0 then
+      self.queue.top = 9
+      return ready.settle(self.queue)
+    end
   end
+end
+
+-- Takes the next job where that is easy: its text has been read, and it became available when it was
+-- made. Its id, name and text.
+function ready.take_text(queue, texts)
+  local self = queue.cursor
+  local lane = self and queue.aside == 0 and self.lanes[queue.top]
+  if not lane then return nil end
+  local at = lane.taken + 1
+  local id = lane.elements[at]
+  local text = id and texts[id]
+  if type(text) ~= 'string' or lane.stamps[at] ~= id + 1 or
+      not jobs.text_is_ready(text, lane.priority, 1) then
+    return nil
+  end
+  lane.taken = at
+  return id, lane.names[at], text
+end
+
+-- What was taken last.
+function ready.put_back(queue)
+  local lane = queue.cursor.lanes[queue.top]
+  lane.taken = lane.taken - 1
 end
 
 -- Rewrites a little of each lane that is full of elements that mean nothing.
 function ready.tidy(queue)
   if not queue.lanes then return end
   ready.settle(queue)
+  if not queue.to_tidy then return end
+  queue.to_tidy = false
   local lanes = queue.lanes
   for priority = 0, 9 do
     local at = 3 * priority + 1
     local all, stale = lanes[at] + lanes[at + 1], lanes[at + 2]
-    local key = lane_key(queue, priority)
+    local key = (all > 0 or stale > 0) and lane_key(queue, priority)
     if stale > 0 then later.settle_list(key) end
     if stale > 0 and stale >= all then
       redis_call('DEL', key, key .. ':front')
@@ -347,7 +402,7 @@ function ready.tidy(queue)
       local kept = {}
       read_on(lane, min(rewritten, lanes[at]))
       for i = 1, #lane.elements do
-        local job = job_at(lane, i)
+        local job = table_at(lane, i)
         if job then kept[#kept + 1] = element_of(job) end
       end
       local read = #lane.elements
@@ -362,6 +417,7 @@ function ready.tidy(queue)
       lanes[at], lanes[at + 1] = lanes[at + 1], 0
       queues.change(queue)
     end
+    if lanes[at + 1] > 0 or lanes[at + 2] > 0 then queue.to_tidy = true end
   end
 end
 
@@ -377,7 +433,7 @@ function ready.oldest(queue)
       local index = 1
       while not job do
         if not lane.elements[index] and not read_on(lane, 8) then break end
-        job = job_at(lane, index)
+        job = table_at(lane, index)
         index = index + 1
       end
       if job and (not oldest or job.run_at < oldest) then oldest = job.run_at end

@@ -6,7 +6,7 @@
 
 local crons_key
 
-at_each_call(function()
+at_each_store(function()
   crons_key = prefix .. 'crons'
   crons.names_key, crons.slots_key = prefix .. 'crons:names', prefix .. 'crons:due'
 end)
@@ -126,8 +126,8 @@ steps[15] = {
     if not entry or step[7] then return nil end
     local before, spec = predecessor(entry), spec_of(entry)
     local holder = spec.unique and spec.queue.number and queues.holder(spec.queue, spec.unique)
-    if before and holder ~= before then return before, holder or nil end
-    return before or holder or nil
+    if before and holder ~= before then return before.id, holder and holder.id end
+    return before and before.id or holder and holder.id
   end,
   check = function(step)
     local entry = crons.find(step[2], step[3])

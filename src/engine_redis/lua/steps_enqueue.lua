@@ -1,7 +1,7 @@
 -- enqueue, cancel, delete, requeue, purge, configure.
 
--- A step has a number: {arity or read, addressed, check, apply}. `addressed` answers the jobs it
--- writes to, `check` why it is refused, `apply` its outcome. It is the table of its values behind
+-- A step has a number: {arity or read, addressed, check, apply}. `addressed` answers the ids of the
+-- jobs it writes to, `check` why it is refused, `apply` its outcome. It is the table of its values behind
 -- where they ended, or what `read` makes of them.
 
 function is_waiting(job)
@@ -21,25 +21,33 @@ local function waiting_in(queue)
   return queue.count[queued] + queue.count[scheduled] + queue.count[retrying]
 end
 
+-- How many jobs it takes at most; nil for any number.
+function room_in(queue)
+  local most = queue.settings.depth_max
+  if most > 0 then return max(0, most - waiting_in(queue)) end
+end
+
 -- `added`: new jobs of the transaction so far, this one included.
 function refuse_job(queue, added)
   if queue.draining then return 'queue_draining' end
-  local most = queue.settings.depth_max
-  if most > 0 and waiting_in(queue) + added > most then return 'queue_full' end
+  local room = room_in(queue)
+  if room and added > room then return 'queue_full' end
 end
 
 local reject, replace, debounce = 0, 1, 2
 
 local function make(queue, spec)
   local id = next_stamp()
+  local name = text_of(id)
   local run_at, status, available = max(now, spec.run_at or now + spec.delay), queued, nil
   if run_at > now then
     status = scheduled
-    later.score(queue.scheduled_key, text_of(id), run_at)
+    later.score(queue.scheduled_key, name, run_at)
     queues.due_at(queue, run_at)
   else
     available = next_stamp() - id
-    ready.push_new(queue, id, spec.priority)
+    local lane = ready.push_new(queue, spec.priority, 1)
+    lane[#lane + 1] = name
     change.hint_available(queue, 1)
   end
   local version = next_stamp()
@@ -48,7 +56,8 @@ local function make(queue, spec)
   queues.change(queue)
   queues.count_event(queue, now, 1)
   if spec.unique then queues.hold(queue, spec.unique, id) end
-  jobs.add(queue.tag, id, jobs.encode_new(id, queue, status, spec, run_at, available, version))
+  jobs.add(queue.tag, id, name,
+           jobs.encode_new(id, queue, status, spec, run_at, available, version))
   change.hint_job(queue.tag, id)
   return id, answers.made(id, status, run_at, version, spec)
 end
@@ -110,7 +119,8 @@ end
 steps[1] = {
   read = read_spec,
   addressed = function(spec)
-    return spec.unique and spec.queue.number and queues.holder(spec.queue, spec.unique)
+    local holder = spec.unique and spec.queue.number and queues.holder(spec.queue, spec.unique)
+    return holder and holder.id
   end,
   check = function(spec, plan)
     local queue = spec.queue
@@ -138,9 +148,11 @@ steps[1] = {
 
 function find_addressed(step) return jobs.find(step[2], step[3]) end
 
+function addressed(step) return jobs.peek(step[2], step[3]) and step[3] end
+
 steps[8] = {
   arity = 2,
-  addressed = find_addressed,
+  addressed = addressed,
   check = function(step)
     local job = find_addressed(step)
     if not job then return 'job_not_found' end
@@ -162,7 +174,7 @@ steps[8] = {
 
 steps[9] = {
   arity = 2,
-  addressed = find_addressed,
+  addressed = addressed,
   check = function(step)
     local job = find_addressed(step)
     if not job then return 'job_not_found' end
@@ -178,7 +190,7 @@ steps[9] = {
 
 steps[10] = {
   arity = 2,
-  addressed = find_addressed,
+  addressed = addressed,
   check = function(step)
     local job = find_addressed(step)
     if not job then return 'job_not_found' end
@@ -210,7 +222,7 @@ local function oldest_waiting(queue, most, plan)
   jobs.each(queue.tag, queue.first_waiting, math.huge, false, function(job)
     if job.queue ~= queue.number or not is_waiting(job) then return true end
     first = first or job.id
-    if plan.addressed[job] then return true end
+    if plan.addressed[job.id] then return true end
     found[#found + 1] = job
     return #found < most
   end)
@@ -228,7 +240,7 @@ local function oldest_of(queue, key, most, plan)
     first = first + #members
     for _, member in ipairs(members) do
       local job = jobs.find(queue.tag, tonumber(string.sub(member, 1, 16)))
-      if job and not plan.addressed[job] and #found < most then found[#found + 1] = job end
+      if job and not plan.addressed[job.id] and #found < most then found[#found + 1] = job end
     end
   end
   return found

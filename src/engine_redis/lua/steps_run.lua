@@ -35,25 +35,53 @@ local function is_held_back(queue, job)
   return most > 0 and ready.group_runs(queue, job.group) >= most
 end
 
+-- The same for a job that is a text. Nothing for one of a group, else the new text and the end of
+-- its lease.
+local function start_text(queue, id, text, length, worker)
+  local token = max(state.stamp + 1, now)
+  local started, till = jobs.text_started(text, id, length, worker, token, token + 1)
+  if not started then return nil end
+  state.stamp = token + 1
+  if queue.settings.rate.limit > 0 then rates.note_start(queue, nil) end
+  local count, name = queue.count, text_of(id)
+  count[queued], count[running] = count[queued] - 1, count[running] + 1
+  queues.change(queue)
+  later.score(queue.leases_key, name, till)
+  queues.due_at(queue, till)
+  change.touch_text(queue.tag, id, name, started)
+  return started, till, token
+end
+
+-- What a lease has handed out: `add` gets queue, id, text, token, end of the lease of each.
 -- False: it gave up before it had looked at every job.
 local function lease_from(queue, most, length, worker, plan, out)
   local cursor, parked, settings = ready.open(queue), 0, queue.settings
-  while #out < most and parked < ready.looked_at do
+  while out.count < most and parked < ready.looked_at do
     if settings.concurrency > 0 and queue.count[running] >= settings.concurrency then break end
-    if rates.queue_opens(queue) then break end
-    local job = cursor:peek(most - #out)
+    if settings.rate.limit > 0 and rates.queue_opens(queue) then break end
+    local job, id = cursor:peek(most - out.count)
     if not job then break end
-    if plan.addressed[job] then
-      cursor:pass(job)
+    local text, till, token
+    if type(job) == 'string' and not plan.addressed[id] then
+      text, till, token = start_text(queue, id, job, length, worker or '')
+    end
+    if text then
+      cursor:take(id)
+      out:add(queue, id, text, token, till)
     else
-      local held, opens = is_held_back(queue, job)
-      if held then
-        cursor:park(job, opens)
-        parked = parked + 1
+      job = jobs.find(queue.tag, id)
+      if plan.addressed[id] then
+        cursor:pass(job)
       else
-        cursor:take(job)
-        start_run(queue, job, length, worker)
-        out[#out + 1] = job
+        local held, opens = is_held_back(queue, job)
+        if held then
+          cursor:park(job, opens)
+          parked = parked + 1
+        else
+          cursor:take(job)
+          start_run(queue, job, length, worker)
+          out:add(queue, id, jobs.encode(job), job.token, job.leased_until)
+        end
       end
     end
   end
@@ -78,29 +106,40 @@ local function next_in(queue, full)
   return time
 end
 
+-- Leases up to `most` jobs of the queues into `out`; answers when something may become available.
+function lease(numbers, most, length, worker, plan, out)
+  local next_time
+  for _, number in ipairs(numbers) do
+    local queue = queues.open(batch_queues[number])
+    if queue and not queue.paused then
+      if not lease_from(queue, most, length, worker, plan, out) then next_time = now end
+    end
+  end
+  for _, number in ipairs(numbers) do
+    next_time = earlier(next_time, next_in(batch_queues[number], out.count >= most))
+  end
+  return next_time
+end
+
+local runs = {}
+runs.__index = runs
+
+function runs:add(queue, id, text, token, till)
+  local count = self.count + 1
+  self.count = count
+  self[count] = pack(token, till, queue.tag, id, queue.project, queue.name, #text) .. text
+  if self.kept then self.kept[count] = pack(token, till, queue.tag, id) end
+end
+
 steps[2] = {
   arity = 4,
   check = function() end,
   apply = function(step, plan)
-    local _, numbers, most, length, worker = unpack(step, 1, 5)
-    local out, next_time = {}, nil
-    for _, number in ipairs(numbers) do
-      local queue = queues.open(batch_queues[number])
-      if queue and not queue.paused then
-        if not lease_from(queue, most, length, worker, plan, out) then next_time = now end
-      end
-    end
-    for _, number in ipairs(numbers) do
-      next_time = earlier(next_time, next_in(batch_queues[number], #out >= most))
-    end
-    if plan.kept then
-      local kept = {pack('l', next_time, #out)}
-      for i, job in ipairs(out) do
-        kept[i + 1] = pack(job.token, job.leased_until, job.tag, job.id)
-      end
-      plan.kept = concat(kept)
-    end
-    return answers.leased(next_time, out)
+    local out = setmetatable({count = 0, kept = plan.kept and {}}, runs)
+    local next_time = lease(step[2], step[3], step[4], step[5], plan, out)
+    local head = pack('l', next_time, out.count)
+    if plan.kept then plan.kept = head .. concat(out.kept) end
+    return head .. concat(out)
   end,
 }
 
@@ -113,7 +152,7 @@ end
 local function run_step(number, arity, apply)
   steps[number] = {
     arity = arity,
-    addressed = find_addressed,
+    addressed = addressed,
     check = check_run,
     apply = function(step)
       local job = find_addressed(step)
@@ -122,14 +161,58 @@ local function run_step(number, arity, apply)
   }
 end
 
-run_step(3, 4, function(queue, job, result)
+-- Why a run cannot be acknowledged.
+function ack_refused(tag, id, token)
+  local job = jobs.peek(tag, id)
+  if not job then return 'job_not_found' end
+  if type(job) == 'string' then
+    return not jobs.text_runs(job, id, token) and 'stale_token' or nil
+  end
+  if job.status ~= running or job.token ~= token then return 'stale_token' end
+end
+
+local function ack_job(job, packed_result)
+  local queue = queues.of(job)
+  local _, result = unpack_some(packed_result, 1, 0)
   change.release(queue, job)
   rare(job).result = result
   queues.count_event(queue, now, 2)
   change.end_job(queue, job, completed, now)
   change.touch(job)
-  return answers.changed(job)
-end)
+  return job.attempts, job.run_at, job.cancel
+end
+
+-- The run succeeded. Answers the job's attempts, when it was to run, whether it was to be cancelled.
+function ack(tag, id, packed_result)
+  local job = jobs.peek(tag, id)
+  if type(job) ~= 'string' then return ack_job(job, packed_result) end
+  local stamp, name = max(state.stamp + 1, now), text_of(id)
+  local text, place, looks = jobs.text_completed(job, id, packed_result, stamp)
+  if not text then return ack_job(jobs.find(tag, id), packed_result) end
+  state.stamp = stamp
+  local number, attempts, run_at, cancel, log = jobs.read_looks(place, looks)
+  local queue = queues.numbered(number)
+  later.score(queue.leases_key, name, false)
+  change.make_room(queue)
+  queues.count_event(queue, now, 2)
+  local count = queue.count
+  count[running], count[completed] = count[running] - 1, count[completed] + 1
+  queues.change(queue)
+  change.keep_ended(queue, name .. (log and 'C' or 'c'), now)
+  change.touch_text(tag, id, name, text)
+  return attempts, run_at, cancel
+end
+
+steps[3] = {
+  arity = 4,
+  addressed = addressed,
+  check = function(step) return ack_refused(step[2], step[3], step[4]) end,
+  apply = function(step)
+    local tag, id = step[2], step[3]
+    local attempts, run_at, cancel = ack(tag, id, pack(step[5]))
+    return pack('c', tag, id, completed, attempts, run_at, cancel)
+  end,
+}
 
 run_step(4, 7, function(queue, job, text, cause, permanent, retry_in)
   change.end_failed_run(queue, job, now, text, cause,

@@ -10,7 +10,7 @@
 
 local records_key, users_key, ages_key
 
-at_each_call(function()
+at_each_store(function()
   records_key = prefix .. 'sessions'
   users_key, ages_key = prefix .. 'sessions:users', prefix .. 'sessions:ages'
 end)

@@ -12,10 +12,11 @@ local streams_key
 local known    -- name -> stream, or false
 local changed  -- streams to be written
 
-at_each_call(function()
+at_each_store(function()
   streams_key, streams.ids_key = prefix .. 'streams', prefix .. 'streams:ids'
-  known, changed = {}, {}
 end)
+known, changed = {}, {}
+at_each_call(function() known, changed = fresh(known), fresh(changed) end)
 
 function streams.name_of(project, name) return project .. '\0' .. name end
 
