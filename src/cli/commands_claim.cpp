@@ -100,10 +100,10 @@ std::vector<command> claim_commands() {
             {.name = "--lease",
              .value = "TIME",
              .purpose = "how long it is yours to load: 1s to 1h (default 30s)"}}),
-       .examples = {"lease=$(millrace cache claim report --wait 10s)",
-                    "millrace cache set report '{\"n\":1}' --lease \"$lease\""},
+       .examples = {"lease=$(millrace cache claim report --wait 10s)"},
        .run = claim,
-       .notes = "Nothing is printed where there is a value. Exit code 1 where somebody else is\n"
+       .notes = "Then: millrace cache set report '{\"n\":1}' --lease \"$lease\"\n"
+                "Nothing is printed where there is a value. Exit code 1 where somebody else is\n"
                 "loading it."},
       {.name = "cache renew",
        .purpose = "Keep the right to load a value.",

@@ -297,7 +297,7 @@ std::vector<command> session_commands() {
                  .arguments = {id},
                  .options = with_reading_options(
                      {{.name = "--peek", .purpose = "only look: its end does not move"}}),
-                 .examples = {"millrace session show $id", "millrace session show - <id_file"},
+                 .examples = {"millrace session show $id", "echo $id | millrace session show -"},
                  .run = show});
   all.push_back({.name = "session ls",
                  .purpose = "List and count sessions, the oldest first.",

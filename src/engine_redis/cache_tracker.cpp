@@ -1,5 +1,7 @@
 #include "cache_tracker.hpp"
 
+#include "fields.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -8,6 +10,7 @@ namespace {
 
 /// Of more invalidated tags at once the names are not asked: everything of the project counts.
 constexpr int tags_asked_max = 1000;
+constexpr std::size_t stamp_bytes = 7;
 /// A server that refuses to track is asked again, but not often.
 constexpr std::chrono::seconds retry_max{5};
 
@@ -61,10 +64,13 @@ void cache_tracker::link_changed(redis::link_state now) {
 }
 
 void cache_tracker::ask_stamp() {
-  link_->send(redis::command{"HGET"}.key(state_key_).arg("stamp"), {},
+  link_->send(redis::command{"HGET"}.key(state_key_).arg("numbers"), {},
               [this, on = connection_](const result<redis::reply>& answer) {
                 if (on != connection_ || !answer) return;
-                if (const auto stamp = answer->view().as_integer()) found_at_ = *stamp;
+                // The stamp is the first of the numbers that clock.lua keeps.
+                fields numbers{answer->view().text()};
+                const std::int64_t stamp = numbers.number(stamp_bytes);
+                if (!numbers.failed()) found_at_ = stamp;
               });
 }
 

@@ -123,6 +123,7 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
                  R"({"checks":[{"scope":"user","id":"1","limit":1,"window":1,"dry_run":true}]})");
   expect_shape(limits.json(), "Limits");
   expect_shape(limits.json().at("limits").at(0), "LimitState");
+  (void)server.ask("POST /v1/limits:check", R"({"policy":"default","user":"1"})");
   const reply stats = server.ask("GET /admin/limits/stats");
   expect_shape(stats.json(), "LimitStats");
   expect_shape(stats.json().at("used").at(0), "LimitConsumer");

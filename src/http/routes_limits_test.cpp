@@ -340,15 +340,15 @@ TEST(BoundRoutes, AreLimitedByTheClientsAddress) {
   const test_server server{with_bound_routes()};
   const reply first = server.ask("GET /v1/queues");
   EXPECT_EQ(first.status, 200U);
-  EXPECT_EQ(first.header("RateLimit-Policy"), R"("ip";q=2;w=60)");
-  EXPECT_EQ(first.header("RateLimit"), R"("ip";r=1;t=60)");
+  EXPECT_EQ(first.header("ratelimit-policy"), R"("ip";q=2;w=60)");
+  EXPECT_EQ(first.header("ratelimit"), R"("ip";r=1;t=60)");
   EXPECT_EQ(server.ask("GET /v1/queues").status, 200U);
   const reply refused = server.ask("GET /v1/queues");
   EXPECT_EQ(refused.status, 429U);
-  EXPECT_EQ(refused.header("Retry-After"), "60");
+  EXPECT_EQ(refused.header("retry-after"), "60");
   EXPECT_EQ(refused.json().at("code").as_string(), "limit_reached");
   EXPECT_EQ(refused.json().at("binding").at("id").as_string(), "127.0.0.1");
-  EXPECT_EQ(server.ask("GET /v1/events/none").header("RateLimit-Policy"), R"("ip";q=100;w=60)")
+  EXPECT_EQ(server.ask("GET /v1/events/none").header("ratelimit-policy"), R"("ip";q=100;w=60)")
       << "another binding, another policy";
 }
 
@@ -360,12 +360,12 @@ TEST(BoundRoutes, LeaveHealthAndMetricsAlone) {
     EXPECT_EQ(server.ask("GET /health").status, 200U);
     EXPECT_EQ(server.ask("GET /metrics").status, 200U);
   }
-  EXPECT_EQ(server.ask("GET /v1/queues").header("RateLimit"), R"("ip";r=1;t=60)");
+  EXPECT_EQ(server.ask("GET /v1/queues").header("ratelimit"), R"("ip";r=1;t=60)");
 }
 
 TEST(BoundRoutes, AreNoneWhereNothingIsSaid) {
   const test_server server;
-  EXPECT_EQ(server.ask("GET /v1/queues").header("RateLimit"), "");
+  EXPECT_EQ(server.ask("GET /v1/queues").header("ratelimit"), "");
 }
 
 }  // namespace

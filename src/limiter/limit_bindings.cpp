@@ -97,12 +97,20 @@ result<void> check_bindings(const limit_settings& settings) {
 const limit_binding* find_binding(const limit_settings& settings, std::string_view method,
                                   std::string_view path) {
   if (settings.bindings.empty() || is_never_limited(path)) return nullptr;
-  const auto fits = [&](const limit_binding& one) {
+  const limit_binding* closest = nullptr;
+  // The longer path says more; of two alike the one with a method.
+  std::pair<std::size_t, bool> best;
+  for (const limit_binding& one : settings.bindings) {
     const auto [its_method, its_path] = split(one.requests);
-    return (its_method == "*" || its_method == method) && path_fits(its_path, path);
-  };
-  const auto found = std::ranges::find_if(settings.bindings, fits);
-  return found == settings.bindings.end() ? nullptr : &*found;
+    const bool any_method = its_method == "*";
+    if ((!any_method && its_method != method) || !path_fits(its_path, path)) continue;
+    const std::pair says{its_path.size(), !any_method};
+    if (closest == nullptr || says > best) {
+      closest = &one;
+      best = says;
+    }
+  }
+  return closest;
 }
 
 }  // namespace millrace

@@ -45,11 +45,13 @@ TEST(LimitBinding, NeverLimitsHealth) {
   EXPECT_TRUE(fits("* /*", "GET", "/healthy"));
 }
 
-TEST(LimitBinding, TheFirstThatFitsCounts) {
-  limit_settings settings = bound("POST /v1/jobs");
-  settings.bindings.push_back({"* /*", "default"});
-  EXPECT_EQ(find_binding(settings, "POST", "/v1/jobs")->policy, "clients");
-  EXPECT_EQ(find_binding(settings, "GET", "/v1/jobs")->policy, "default");
+TEST(LimitBinding, TheLongestThatFitsCounts) {
+  limit_settings settings = bound("* /*");
+  settings.bindings.push_back({"* /v1/jobs", "users"});
+  settings.bindings.push_back({"POST /v1/jobs", "default"});
+  EXPECT_EQ(find_binding(settings, "POST", "/v1/jobs")->policy, "default");
+  EXPECT_EQ(find_binding(settings, "GET", "/v1/jobs")->policy, "users");
+  EXPECT_EQ(find_binding(settings, "GET", "/v1/cache")->policy, "clients");
 }
 
 TEST(LimitBinding, RefusesWhatCannotBeDecided) {

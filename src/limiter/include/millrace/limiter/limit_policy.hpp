@@ -76,7 +76,8 @@ struct limit_binding {
 
 struct limit_settings {
   std::map<std::string, limit_policy, std::less<>> policies;
-  /// The first that fits a request counts.
+  /// Of those that fit a request the one with the longest path counts, of two alike the one that
+  /// names the method.
   std::vector<limit_binding> bindings;
   /// The id of scope `server`.
   std::string server_id{"local"};
