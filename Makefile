@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 # The steps share the cores among themselves.
 .NOTPARALLEL:
 
+# What the program runs on: embedded or redis. (Before `export`, which would define it as empty.)
+ENGINE ?= embedded
+
 export ONCE DOCS ENGINE REDIS_PORT
 
 PREFIX ?= /usr/local
@@ -14,9 +17,6 @@ SECONDS_OF_TORTURE ?= 600
 SECONDS_OF_FUZZING ?= 600
 RANDOM_RUNS ?= 10000
 SECONDS_OF_COHERENCE ?= 60
-
-# What the program runs on: embedded or redis.
-ENGINE ?= embedded
 
 .PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture fuzz
 .PHONY: differential lint
