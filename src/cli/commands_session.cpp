@@ -60,27 +60,33 @@ result<void> add_spans(const context& with, json_writer& body,
 }
 
 // The id alone goes to the output, for scripts; what people want to know besides, to the other.
-exit_code print_named(const context& with, std::string_view command,
-                      const result<client::response>& answer) {
-  if (!answer) return report_refusal(with, command, answer.error());
-  if (with.in.has("--json")) {
-    with.around.out << answer->body << '\n';
-    return exit_code::done;
-  }
-  const auto session = body_of(*answer);
-  if (!session) return report(with, session.error());
-  with.around.out << text_at(*session, "id") << '\n';
-  with.around.err << fmt::format("ref {}, until {}\n", count_at(*session, "ref"),
-                                 text_at(*session, "expires_at"));
-  if (const auto ended = count_at(*session, "ended"); ended > 0) {
+void print_named(const context& with, const json::value& session) {
+  with.around.out << text_at(session, "id") << '\n';
+  with.around.err << fmt::format("ref {}, until {}\n", count_at(session, "ref"),
+                                 text_at(session, "expires_at"));
+  if (const auto ended = count_at(session, "ended"); ended > 0) {
     with.around.err << fmt::format("{} older {} ended\n", ended,
                                    ended == 1 ? "session has" : "sessions have");
   }
-  return exit_code::done;
 }
 
-exit_code print_session(const context& with, std::string_view command,
-                        const result<client::response>& answer) {
+void print_session(const context& with, const json::value& session) {
+  const auto print = [&with](std::string_view name, const std::string& value) {
+    if (!value.empty()) with.around.out << fmt::format("{:<9} {}\n", name, printable(value));
+  };
+  const auto until = time_at(session, "expires_at");
+  print("user", text_at(session, "user"));
+  print("label", text_at(session, "label"));
+  print("ref", std::to_string(count_at(session, "ref")));
+  print("version", std::to_string(count_at(session, "version")));
+  print("ends", until ? relative_time(*until, with.around.clock.now()) : "-");
+  if (flag_at(session, "former")) print("former", "it has another id by now");
+  if (const json::value* data = member(session, "data")) print("data", json_text(*data));
+}
+
+exit_code print_answer(const context& with, std::string_view command,
+                       const result<client::response>& answer,
+                       void (*print)(const context&, const json::value&)) {
   if (!answer) return report_refusal(with, command, answer.error());
   if (with.in.has("--json")) {
     with.around.out << answer->body << '\n';
@@ -88,17 +94,7 @@ exit_code print_session(const context& with, std::string_view command,
   }
   const auto session = body_of(*answer);
   if (!session) return report(with, session.error());
-  const auto print = [&with](std::string_view name, const std::string& value) {
-    if (!value.empty()) with.around.out << fmt::format("{:<9} {}\n", name, printable(value));
-  };
-  const auto until = time_at(*session, "expires_at");
-  print("user", text_at(*session, "user"));
-  print("label", text_at(*session, "label"));
-  print("ref", std::to_string(count_at(*session, "ref")));
-  print("version", std::to_string(count_at(*session, "version")));
-  print("ends", until ? relative_time(*until, with.around.clock.now()) : "-");
-  if (flag_at(*session, "former")) print("former", "it has another id by now");
-  if (const json::value* data = member(*session, "data")) print("data", json_text(*data));
+  print(with, *session);
   return exit_code::done;
 }
 
@@ -113,15 +109,15 @@ exit_code begin(context& with) {
   if (!read) return report_usage(with, "session begin", read.error());
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "session begin", server.error());
-  return print_named(with, "session begin",
-                     (*server)->post("/v1/sessions", std::move(body).finish()));
+  return print_answer(with, "session begin",
+                      (*server)->post("/v1/sessions", std::move(body).finish()), &print_named);
 }
 
 exit_code show(context& with) {
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "session show", server.error());
   const std::string target = session_target(with, with.in.has("--peek") ? "?peek=true" : "");
-  return print_session(with, "session show", (*server)->get(target));
+  return print_answer(with, "session show", (*server)->get(target), &print_session);
 }
 
 exit_code set(context& with) {
@@ -137,7 +133,7 @@ exit_code set(context& with) {
                        .headers = {},
                        .body = std::move(body).finish()};
   if (*version) what.headers.push_back({"If-Match", fmt::format("\"{}\"", **version)});
-  return print_session(with, "session set", (*server)->call(std::move(what)));
+  return print_answer(with, "session set", (*server)->call(std::move(what)), &print_session);
 }
 
 exit_code rotate(context& with) {
@@ -148,8 +144,9 @@ exit_code rotate(context& with) {
   if (!read) return report_usage(with, "session rotate", read.error());
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "session rotate", server.error());
-  return print_named(with, "session rotate",
-                     (*server)->post(session_target(with, ":rotate"), std::move(body).finish()));
+  return print_answer(with, "session rotate",
+                      (*server)->post(session_target(with, ":rotate"), std::move(body).finish()),
+                      &print_named);
 }
 
 exit_code end(context& with) {
