@@ -64,7 +64,10 @@ std::shared_ptr<limit_share> limit_shares::find(const std::string& project,
 
 bool limit_shares::make_room() {
   const std::int64_t at = now();
-  std::erase_if(shares_, [&](const auto& each) { return is_idle(*each.second, at); });
+  // What a prepared request holds stays, or it would hold one that nobody fills any more.
+  std::erase_if(shares_, [&](const auto& each) {
+    return each.second.use_count() == 1 && is_idle(*each.second, at);
+  });
   return shares_.size() < shares_max;
 }
 

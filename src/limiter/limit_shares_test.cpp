@@ -198,6 +198,23 @@ TEST_F(Shares, OfAPreparedRequestAreTakenAllOrNone) {
   EXPECT_EQ(counted(limits), 300 + tried);
 }
 
+TEST_F(Shares, OfAPreparedRequestStayWhereOthersMakeRoom) {
+  limit_settings settings = one_rule(leased(10'000));
+  settings.policies.at("hot").rules.front().scope = "ip";
+  limiter limits{store_, settings, clock_};
+  const auto of = [](std::size_t n) {
+    return limit_request{.policy = "hot", .parts = {{"ip", std::to_string(n)}}};
+  };
+  auto ready = limits.prepare(of(0));
+  ASSERT_TRUE(ready);
+  for (std::size_t n = 1; n <= shares_max + 10; ++n) {
+    ASSERT_TRUE(allows(limits, of(n)));
+    if (n == shares_max - 1) clock_.advance(5s);
+  }
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(allows(limits, of(0)));
+  EXPECT_TRUE(ready->try_take());
+}
+
 TEST_F(Shares, AreNeverUsedTwiceByManyThreads) {
   limiter limits{store_, one_rule(leased(1'000'000)), clock_};
   auto ready = limits.prepare(hot);
