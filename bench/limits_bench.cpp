@@ -150,8 +150,8 @@ int run(int argc, char** argv) {
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
     for (const std::size_t limits : {1U, 3U}) {
-      out.add({"millrace", "in memory, " + counted(limits), in_memory(with, limits),
-               "checks/s", "one thread; sliding, all or none"});
+      out.add({"millrace", "in memory, " + counted(limits), in_memory(with, limits), "checks/s",
+               "one thread; sliding, all or none"});
     }
     if (with.redis.empty()) continue;
     const auto store = open_redis(with);
@@ -160,7 +160,8 @@ int run(int argc, char** argv) {
                fmt::format("{} callers, all or none", with.callers)});
     }
     for (const std::size_t threads : {1U, 2U}) {
-      out.add({"millrace", fmt::format("leased from Redis, {} thread{}", threads, threads > 1 ? "s" : ""),
+      out.add({"millrace",
+               fmt::format("leased from Redis, {} thread{}", threads, threads > 1 ? "s" : ""),
                leased(*store, with, threads), "checks/s", "one limit, shares of 1 %"});
     }
   }

@@ -353,10 +353,8 @@ std::vector<option> permit_options() {
   return with_reading_options(std::move(options));
 }
 
-const argument one_argument{.name = "PART",
-                            .purpose = "who: user=42, ip=10.0.0.1",
-                            .required = true,
-                            .repeated = false};
+const argument one_argument{
+    .name = "PART", .purpose = "who: user=42, ip=10.0.0.1", .required = true, .repeated = false};
 
 const argument parts_argument{
     .name = "PART",
@@ -413,7 +411,8 @@ std::vector<command> limit_commands() {
            {{.name = "--for", .value = "SPAN", .purpose = "how long: 10m, 24h"}}),
        .examples = {"millrace limit block ip=203.0.113.9 --for 10m"},
        .run = block,
-       .notes = "In place of a block that it has. `limit peek` shows it, `limit reset` forgets it."},
+       .notes =
+           "In place of a block that it has. `limit peek` shows it, `limit reset` forgets it."},
       {.name = "limit unblock",
        .purpose = "Let an id in again.",
        .arguments = {one_argument},

@@ -47,8 +47,8 @@ constexpr std::array rule_keys{
                             limit_rule& into) { return put(into.fallback, from.as_text()); }},
     rule_key{"algorithm",
              [](const config_value& from, limit_rule& into) {
-               const auto word = from.as_choice(
-                   {"sliding", "fixed", "token_bucket", "calendar", "concurrency"});
+               const auto word =
+                   from.as_choice({"sliding", "fixed", "token_bucket", "calendar", "concurrency"});
                if (!word) return result<void>(std::unexpected(word.error()));
                into.algorithm = *engine::parse_limit_algorithm(*word);
                return result<void>();
@@ -147,8 +147,7 @@ result<void> apply_limit_key(const file_entry& entry, limit_settings& into) {
   if (auto sound = check_name(name, entry.where); !sound) return sound;
   limit_policy& policy = into.policies[name];
   const std::string& key = entry.path[key_at];
-  const bool of_penalty =
-      entry.path.size() == member_at + 2 && entry.path[member_at] == "penalty";
+  const bool of_penalty = entry.path.size() == member_at + 2 && entry.path[member_at] == "penalty";
   if (key == "limits" && (entry.path.size() == member_at + 1 || of_penalty)) {
     return apply_rule_key(entry, policy);
   }

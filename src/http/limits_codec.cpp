@@ -63,11 +63,11 @@ result<void> read_period(const json::value& from, engine::limit_period& into,
 using penalty_rule = member_rule<engine::limit_penalty>;
 
 constexpr std::array penalty_rules{
-    penalty_rule{
-        "after",
-        [](const json::value& from, engine::limit_penalty& into, const field_path& field) {
-          return store_in(into.after, read_integer(from, 1, engine::penalty_after_max, field));
-        }},
+    penalty_rule{"after",
+                 [](const json::value& from, engine::limit_penalty& into, const field_path& field) {
+                   return store_in(into.after,
+                                   read_integer(from, 1, engine::penalty_after_max, field));
+                 }},
     penalty_rule{
         "for", [](const json::value& from, engine::limit_penalty& into, const field_path& field) {
           return store_in(into.length, read_seconds(from, engine::limit_window_max, field));

@@ -59,8 +59,7 @@ awaitable<response> set_block(service& with, const request& what, bool lasts) {
   if (!checked) co_return problem(checked.error());
   const auto body = decode_block(what.body, lasts);
   if (!body) co_return problem(body.error());
-  const auto done =
-      co_await with.limits.block(with.project, body->scope, body->id, body->length);
+  const auto done = co_await with.limits.block(with.project, body->scope, body->id, body->length);
   if (!done) {
     error why = done.error();
     if (why.field == "whose") why.field = "id";

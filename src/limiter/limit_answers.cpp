@@ -5,8 +5,7 @@
 namespace millrace {
 namespace {
 
-void put_permit(limit_answer& into, const std::vector<wanted_limit>& limits,
-                std::uint64_t permit) {
+void put_permit(limit_answer& into, const std::vector<wanted_limit>& limits, std::uint64_t permit) {
   into.permit = permit;
   if (permit == 0) return;
   duration shortest = duration::max();
@@ -18,7 +17,8 @@ void put_permit(limit_answer& into, const std::vector<wanted_limit>& limits,
 
 }  // namespace
 
-limit_answer answer_of(const std::vector<wanted_limit>& limits, const engine::limits_checked& checked) {
+limit_answer answer_of(const std::vector<wanted_limit>& limits,
+                       const engine::limits_checked& checked) {
   limit_answer out{.allowed = checked.allowed, .granted = checked.granted, .at = checked.at};
   put_permit(out, limits, checked.permit);
   for (std::size_t i = 0; i < limits.size(); ++i) {

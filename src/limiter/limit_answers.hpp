@@ -16,8 +16,8 @@ namespace millrace {
   return each.check.algorithm == engine::limit_algorithm::concurrency;
 }
 
-/// Numbers of permits that a process gives without the store are from here on; the store's are times
-/// in microseconds, which get here in the year 2112.
+/// Numbers of permits that a process gives without the store are from here on; the store's are
+/// times in microseconds, which get here in the year 2112.
 inline constexpr std::uint64_t first_own_permit = std::uint64_t{1} << 52U;
 
 }  // namespace millrace

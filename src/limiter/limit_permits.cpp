@@ -3,10 +3,9 @@
 #include "outage_ledger.hpp"
 #include "resolve.hpp"
 
-#include <millrace/limiter/limiter.hpp>
-
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/checks.hpp>
+#include <millrace/limiter/limiter.hpp>
 
 #include <algorithm>
 #include <utility>

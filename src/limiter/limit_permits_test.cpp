@@ -1,8 +1,7 @@
-#include <millrace/limiter/limiter.hpp>
-
 #include <millrace/base/testing.hpp>
 #include <millrace/conformance/faulty_store.hpp>
 #include <millrace/engine_model/model_store.hpp>
+#include <millrace/limiter/limiter.hpp>
 
 #include <gtest/gtest.h>
 
@@ -21,13 +20,13 @@ using engine::take_mode;
 // A renderer: so many starts a minute, and two at one time.
 limit_settings render_settings() {
   limit_settings settings;
-  settings.policies.emplace(
-      "render", limit_policy{.rules = {{.scope = "user", .limit = 10, .window = 60s},
-                                       {.scope = "user",
-                                        .algorithm = limit_algorithm::concurrency,
-                                        .limit = 2,
-                                        .window = 30s}},
-                             .allow = {"plan=enterprise"}});
+  settings.policies.emplace("render",
+                            limit_policy{.rules = {{.scope = "user", .limit = 10, .window = 60s},
+                                                   {.scope = "user",
+                                                    .algorithm = limit_algorithm::concurrency,
+                                                    .limit = 2,
+                                                    .window = 30s}},
+                                         .allow = {"plan=enterprise"}});
   settings.policies.emplace("strict",
                             limit_policy{.rules = {{.scope = "ip",
                                                     .limit = 1,

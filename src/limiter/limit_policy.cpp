@@ -41,9 +41,9 @@ engine::limit_check example_of(const limit_rule& rule) {
 result<void> check_penalty(const limit_rule& rule, const std::string& prefix) {
   if (rule.penalty == engine::limit_penalty{}) return {};
   if (rule.scope == "global" || rule.scope == "server") {
-    return invalid(prefix + "penalty",
-                   fmt::format("{} is everybody, whom no penalty may block: leave it out.",
-                               rule.scope));
+    return invalid(
+        prefix + "penalty",
+        fmt::format("{} is everybody, whom no penalty may block: leave it out.", rule.scope));
   }
   if (rule.lease == 0) return {};
   return invalid(prefix + "penalty",
@@ -60,8 +60,8 @@ result<void> check_rule(const limit_rule& rule, const std::string& prefix) {
     return invalid(prefix + "lease",
                    fmt::format("lease is a share of the limit, from 0 (none) to {}.", lease_max));
   }
-  const bool stored = rule.algorithm == limit_algorithm::calendar ||
-                      rule.algorithm == limit_algorithm::concurrency;
+  const bool stored =
+      rule.algorithm == limit_algorithm::calendar || rule.algorithm == limit_algorithm::concurrency;
   if (rule.lease > 0 && (rule.dry_run || stored)) {
     return invalid(prefix + "lease",
                    "a calendar budget, permits and a limit on trial (dry_run) are counted in the "

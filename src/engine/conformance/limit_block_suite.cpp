@@ -91,12 +91,10 @@ TEST_P(LimitBlocks, AreForgottenByAReset) {
 TEST_P(LimitBlocks, AreRefusedWhereTheyMakeNoSense) {
   EXPECT_EQ(refusal_of(block_limit{.scope = "user", .whose = "", .length = 1s}), "invalid_key");
   EXPECT_EQ(refusal_of(block_limit{.scope = "a b", .whose = "1", .length = 1s}), "invalid_name");
-  EXPECT_EQ(refusal_of(block_limit{.scope = "user", .whose = "1", .length = -1s}),
-            "invalid_value");
+  EXPECT_EQ(refusal_of(block_limit{.scope = "user", .whose = "1", .length = -1s}), "invalid_value");
   EXPECT_EQ(refusal_of(block_limit{.scope = "user", .whose = "1", .length = 367 * 24h}),
             "invalid_value");
-  EXPECT_EQ(refusal_of(block_limit{
-                .scope = "user", .whose = std::string(513, 'x'), .length = 1s}),
+  EXPECT_EQ(refusal_of(block_limit{.scope = "user", .whose = std::string(513, 'x'), .length = 1s}),
             "invalid_key");
   EXPECT_EQ(refusal_of(take_limits{.checks = {with_penalty(per_minute(1), 0, 1s)}}),
             "invalid_value");

@@ -71,8 +71,7 @@ protected:
     return run(refund_limits{.checks = {std::move(what)}, .taken_at = taken_at}).limits.at(0);
   }
   limits_checked block(std::string whose, duration length, std::string scope = "user") {
-    return run(
-        block_limit{.scope = std::move(scope), .whose = std::move(whose), .length = length});
+    return run(block_limit{.scope = std::move(scope), .whose = std::move(whose), .length = length});
   }
   /// Takes one at a time until it is refused; says how many were allowed.
   std::uint64_t exhaust(const limit_check& what) {

@@ -192,8 +192,8 @@ public:
   /// Gives a permit back. Errors: those of `renew`; after `unavailable` it ends by itself.
   [[nodiscard]] awaitable<result<limit_answer>> release(limit_request what, std::uint64_t permit);
 
-  /// Shuts an id out of all limits of it for a time, in place of a block that there is; zero: lets it
-  /// in again. What a process holds in shares (`lease`) may be used up still.
+  /// Shuts an id out of all limits of it for a time, in place of a block that there is; zero: lets
+  /// it in again. What a process holds in shares (`lease`) may be used up still.
   ///
   /// Errors: those of the engine's checks (`scope`, `id`, `for`); unavailable.
   [[nodiscard]] awaitable<result<limit_block>> block(std::string project, std::string scope,
