@@ -213,6 +213,9 @@ struct target_of {
   target operator()(const take_limits&) const { return {.what = target::kind::limits}; }
   target operator()(const refund_limits&) const { return {.what = target::kind::limits}; }
   target operator()(const reset_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const block_limit&) const { return {.what = target::kind::limits}; }
+  target operator()(const renew_limit_permit&) const { return {.what = target::kind::limits}; }
+  target operator()(const release_limit_permit&) const { return {.what = target::kind::limits}; }
   target operator()(const publish_event& s) const {
     if (s.what.id.empty()) return {};
     return {.what = target::kind::event_id,

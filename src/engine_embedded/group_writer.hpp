@@ -274,7 +274,15 @@ private:
   engine::outcome apply(engine::take_limits& step, const plan& with);
   engine::outcome apply(engine::refund_limits& step, const plan& with);
   engine::outcome apply(engine::reset_limits& step, const plan& with);
+  refused check(const engine::block_limit& step, plan& with);
+  refused check(const engine::renew_limit_permit& step, plan& with);
+  refused check(const engine::release_limit_permit& step, plan& with);
+  engine::outcome apply(engine::block_limit& step, const plan& with);
+  engine::outcome apply(engine::renew_limit_permit& step, const plan& with);
+  engine::outcome apply(engine::release_limit_permit& step, const plan& with);
+  void keep_block(const std::string& project, const std::string& scope, const std::string& id);
   void keep_budgets(const std::string& project, const std::vector<engine::limit_check>& checks);
+  void sweep_budgets();
   void load_budgets();
   // steps_events.cpp
   refused check(const engine::publish_event& step, plan& with);

@@ -87,6 +87,9 @@ constexpr std::array refusal_words{
                  0ms},
     refusal_word{"idempotency_store_full", errc::unavailable,
                  "The store keeps as many idempotency keys as it can.", "", 1min},
+    refusal_word{"permit_lost", errc::conflict,
+                 "The permit is not held: it has ended, was released, or was never given.", "",
+                 0ms},
 };
 
 }  // namespace

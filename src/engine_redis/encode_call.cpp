@@ -135,6 +135,17 @@ struct step_encoder {
     out.add(42).array(step.checks.size());
     for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
   }
+  void operator()(const engine::block_limit& step) {
+    out.add(43);
+    pack_block(out, step);
+  }
+  void operator()(const engine::renew_limit_permit& step) { pack_permit(44, step); }
+  void operator()(const engine::release_limit_permit& step) { pack_permit(45, step); }
+  template <class Step>
+  void pack_permit(int number, const Step& step) {
+    out.add(number).add(step.permit).array(step.checks.size());
+    for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
+  }
   void operator()(const engine::fire_cron& step) {
     out.add(15).add(step.project).add(step.name).add(step.version).add(to_micros(step.slot));
     pack_time(out, step.next_at);

@@ -71,8 +71,15 @@ struct limit_record {
   __extension__ __int128 bucket_missing{0};
   timestamp bucket_at{};
   std::uint64_t bucket_limit{1};
+  /// Permits by their numbers: until when, and how many.
+  std::map<std::uint64_t, std::pair<timestamp, std::uint64_t>> permits;
 
   [[nodiscard]] std::uint64_t count(timestamp now) const;
+};
+/// Refusals that count for a penalty.
+struct strike_record {
+  std::uint64_t count{0};
+  timestamp ends{};
 };
 
 struct hint {
@@ -243,13 +250,31 @@ private:
   engine::outcome apply(const engine::take_limits& step, const plan& with);
   engine::outcome apply(const engine::refund_limits& step, const plan& with);
   engine::outcome apply(const engine::reset_limits& step, const plan& with);
+  // model_limit_blocks.cpp
+  refused check(const engine::block_limit& step, plan& with) const;
+  refused check(const engine::renew_limit_permit& step, plan& with) const;
+  refused check(const engine::release_limit_permit& step, plan& with) const;
+  engine::outcome apply(const engine::block_limit& step, const plan& with);
+  engine::outcome apply(const engine::renew_limit_permit& step, const plan& with);
+  engine::outcome apply(const engine::release_limit_permit& step, const plan& with);
+  [[nodiscard]] timestamp blocked_until(const std::string& project, const std::string& scope,
+                                        const std::string& id) const;
+  void show_block(const std::string& project, const engine::limit_check& what,
+                  engine::limit_state& in) const;
+  void count_strike(const std::string& project, const engine::limit_check& what,
+                    engine::limit_state& in);
+  void forget_block(const std::string& project, const engine::limit_check& what);
+  [[nodiscard]] bool holds_permit(const std::string& project, const engine::limit_check& what,
+                                  std::uint64_t permit) const;
+  // model_limits.cpp
   [[nodiscard]] refused refuse_moved(const std::vector<engine::limit_check>& checks) const;
   [[nodiscard]] const limit_record& limit_of(const std::string& project,
                                              const engine::limit_check& what) const;
   [[nodiscard]] engine::limit_state look_at(const std::string& project,
                                             const engine::limit_check& what,
                                             std::uint64_t wanted) const;
-  void charge(const std::string& project, const engine::limit_check& what, std::uint64_t cost);
+  void charge(const std::string& project, const engine::limit_check& what, std::uint64_t cost,
+              std::uint64_t permit);
   void give_back(const std::string& project, const engine::limit_check& what,
                  std::optional<timestamp> taken_at);
   // model_events.cpp
@@ -358,6 +383,9 @@ private:
   std::map<cron_name, engine::cron_entry> crons_;
   std::map<std::array<std::string, 3>, idempotency_record> idempotency_;
   std::map<std::pair<std::string, std::string>, limit_record> limit_records_;
+  std::map<std::pair<std::string, std::string>, strike_record> limit_strikes_;
+  /// By project, scope and id.
+  std::map<std::tuple<std::string, std::string, std::string>, timestamp> limit_blocks_;
   std::map<engine::stream_key, stream_record> streams_;
   /// Events by the ids their publishers gave them.
   std::map<std::pair<engine::stream_key, std::string>, engine::event_published> event_ids_;

@@ -39,7 +39,9 @@ using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lea
                           put_progress, delete_progress, put_agent, put_connection, drop_connection,
                           // Sessions.
                           create_session, touch_session, change_session, rotate_session,
-                          end_session, end_user_sessions>;
+                          end_session, end_user_sessions,
+                          // Blocks and permits of the limiter.
+                          block_limit, renew_limit_permit, release_limit_permit>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
