@@ -345,6 +345,23 @@ private:
   [[nodiscard]] result<engine::answer> answer(const engine::find_session& what);
   [[nodiscard]] result<engine::answer> answer(const engine::list_sessions& what);
 
+  // steps_groups.cpp
+  refused check(const engine::put_group& step, plan& with);
+  refused check(const engine::delete_group& step, plan& with);
+  refused check(const engine::read_group& step, plan& with);
+  refused check(const engine::settle_deliveries& step, plan& with);
+  engine::outcome apply(engine::put_group& step, const plan& with);
+  engine::outcome apply(engine::delete_group& step, const plan& with);
+  engine::outcome apply(engine::read_group& step, const plan& with);
+  engine::outcome apply(engine::settle_deliveries& step, const plan& with);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_groups& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_pending& what);
+
+  // steps_locks.cpp
+  refused check(const engine::pass_fence& step, plan& with);
+  engine::outcome apply(engine::pass_fence& step, const plan& with);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_lock_holders& what);
+
   // maintenance.cpp
   void apply_due();
   void sweep();
