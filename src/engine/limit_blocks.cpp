@@ -46,8 +46,7 @@ void limit_blocks::set(const std::string& project, const std::string& scope, con
   remember(until);
 }
 
-timestamp limit_blocks::strike(const std::string& project, const limit_check& what,
-                               timestamp now) {
+timestamp limit_blocks::strike(const std::string& project, const limit_check& what, timestamp now) {
   put_limit(name_, project, what);
   const auto at = strikes_.try_emplace(name_).first;
   strikes& kept = at->second;

@@ -112,7 +112,8 @@ struct limit_state {
   bool allowed{true};
   /// When it alone would allow it, if nothing is charged meanwhile; zero where it does.
   duration retry_after{0};
-  /// Its id is blocked until then; the beginning of time: it is not. Also what this step has blocked.
+  /// Its id is blocked until then; the beginning of time: it is not. Also what this step has
+  /// blocked.
   timestamp blocked_until{};
 };
 
@@ -230,7 +231,8 @@ struct bucket_rate {
 [[nodiscard]] std::optional<limit_period> parse_limit_period(std::string_view word) noexcept;
 
 /// Whose count a check names, as one text: `user:42:60`, `user:42:60:fixed`, `user:42:daily`,
-/// `user:42:permits`. Two checks of a project have the same one exactly if they mean the same count.
+/// `user:42:permits`. Two checks of a project have the same one exactly if they mean the same
+/// count.
 [[nodiscard]] std::string limit_name(const limit_check& what);
 
 }  // namespace millrace::engine
