@@ -58,9 +58,11 @@ bench: ## Every benchmark beside its peers
 	@$(MAKE) bench-queue ENGINE=redis
 	@$(MAKE) bench-sse
 	@$(MAKE) bench-locks ENGINE=redis
+	@$(MAKE) bench-limits ENGINE=redis
 	@$(MAKE) bench-cache ENGINE=redis
 
 bench-locks: ENGINE = redis
+bench-limits: ENGINE = redis
 
 bench-cache: ## The cache, our client of Redis and entries over HTTP beside their peers
 	@tools/setup --for bench --engine redis

@@ -36,11 +36,16 @@ void pack_limit(packer& out, const std::string& project, const engine::limit_che
   std::string key = calendar ? "tokens:" : "rate_limit:";
   key.append(project).append(1, ':').append(engine::limit_name(what));
   const bool penalty = what.penalty.after > 0;
-  out.array(penalty ? 11 : 8).add(std::to_underlying(what.algorithm)).add(key).add(engine::size_of(what));
+  out.array(penalty ? 11 : 8)
+      .add(std::to_underlying(what.algorithm))
+      .add(key)
+      .add(engine::size_of(what));
   out.add(what.cost).add(what.dry_run);
   for (const std::int64_t number : numbers_of(what)) out.add(number);
   if (!penalty) return;
-  out.add(what.penalty.after).add(what.penalty.length.count()).add(calendar ? 0 : what.window.count());
+  out.add(what.penalty.after)
+      .add(what.penalty.length.count())
+      .add(calendar ? 0 : what.window.count());
 }
 
 void pack_block(packer& out, const engine::block_limit& step) {

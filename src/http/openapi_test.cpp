@@ -123,6 +123,20 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
                  R"({"checks":[{"scope":"user","id":"1","limit":1,"window":1,"dry_run":true}]})");
   expect_shape(limits.json(), "Limits");
   expect_shape(limits.json().at("limits").at(0), "LimitState");
+  expect_shape(server.ask("POST /v1/limits:block", R"({"scope":"ip","id":"1","for":5})").json(),
+               "LimitBlocked");
+  const std::string permits =
+      R"("checks":[{"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}])";
+  const auto taken = server.ask("POST /v1/limits:check", "{" + permits + "}").json();
+  expect_shape(taken, "Limits");
+  expect_shape(server
+                   .ask("POST /v1/limits:release", fmt::format(R"({{{},"permit":{}}})", permits,
+                                                               taken.at("permit").as_int64()))
+                   .json(),
+               "Limits");
+  const reply refused = server.ask("POST /v1/limits:check",
+                                   R"({"checks":[{"scope":"ip","id":"1","limit":1,"window":1}]})");
+  expect_shape(refused.json().at("limits").at(0), "LimitState");
   (void)server.ask("POST /v1/limits:check", R"({"policy":"default","user":"1"})");
   const reply stats = server.ask("GET /admin/limits/stats");
   expect_shape(stats.json(), "LimitStats");
@@ -366,6 +380,18 @@ const std::vector<walk> walks{
      422},
     {"GET", "/admin/limits/stats", "/admin/limits/stats", "", 200, "/admin/limits/stats?x=1", "",
      422},
+    {"POST", "/v1/limits:renew", "/v1/limits:renew",
+     R"({"checks":[{"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}],
+         "permit":{permit}})",
+     200, "/v1/limits:renew", R"({"policy":"default","user":"42","permit":1})", 422},
+    {"POST", "/v1/limits:release", "/v1/limits:release",
+     R"({"checks":[{"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}],
+         "permit":{permit}})",
+     200, "/v1/limits:release", R"({"policy":"default","user":"42","permit":1})", 422},
+    {"POST", "/v1/limits:block", "/v1/limits:block", R"({"scope":"ip","id":"1","for":5})", 200,
+     "/v1/limits:block", R"({"scope":"ip","id":"1"})", 422},
+    {"POST", "/v1/limits:unblock", "/v1/limits:unblock", R"({"scope":"ip","id":"1"})", 200,
+     "/v1/limits:unblock", R"({"scope":"ip"})", 422},
     {"POST", "/admin/limits:reset", "/admin/limits:reset", R"({"policy":"default","user":"42"})",
      200, "/admin/limits:reset", R"({"user":"42"})", 422},
     {"POST", "/v1/events/{stream}", "/v1/events/f", R"({"type":"t"})", 201, "/v1/events/f", "{}",
@@ -466,6 +492,9 @@ TEST_P(EveryRoute, IsWalkedWellAndNot) {
   with["{lock}"] = server.ask("POST /v1/locks/held", R"({"owner":"me"})").text("token");
   with["{lease}"] = server.ask("POST /v1/cache/claimed:claim").text("lease");
   with["{session}"] = server.ask("POST /v1/sessions", R"({"user":"ann"})").text("id");
+  const auto permit = server.ask("POST /v1/limits:check", R"({"checks":[
+                 {"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}]})");
+  with["{permit}"] = std::to_string(permit.json().at("permit").as_int64());
   (void)server.ask("PUT /v1/progress/c", R"({"total_steps":3})");
   (void)server.ask("PUT /v1/progress/ended", R"({"total_steps":1,"status":"completed"})");
   (void)server.ask("PUT /v1/connections/here", "{}");

@@ -77,6 +77,11 @@ awaitable<response> settle_limits(service& with, request& what);
 awaitable<response> reset_limits(service& with, request& what);
 awaitable<response> show_limit_stats(service& with, request& what);
 awaitable<response> consume_tokens(service& with, request& what);
+// Permits of limits, and who is shut out (routes_limit_permits.cpp).
+awaitable<response> renew_permit(service& with, request& what);
+awaitable<response> release_permit(service& with, request& what);
+awaitable<response> block_id(service& with, request& what);
+awaitable<response> unblock_id(service& with, request& what);
 
 // The server itself (routes_health.cpp, routes_backup.cpp).
 awaitable<response> show_page(service& with, request& what);

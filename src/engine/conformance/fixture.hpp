@@ -147,6 +147,18 @@ template <>
 struct outcome_of<reset_limits> {
   using type = limits_checked;
 };
+template <>
+struct outcome_of<block_limit> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<renew_limit_permit> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<release_limit_permit> {
+  using type = limits_checked;
+};
 
 template <>
 struct outcome_of<create_session> {
