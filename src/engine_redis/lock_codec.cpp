@@ -53,7 +53,7 @@ void pack_step(packer& out, const engine::pass_fence& step) {
 }
 
 void pack_query(packer& out, const engine::find_lock& what) {
-  out.add(50).add(what.key.project).add(what.key.resource);
+  out.add(53).add(what.key.project).add(what.key.resource);
 }
 
 void pack_query(packer& out, const engine::list_lock_holders& what) {
@@ -79,8 +79,7 @@ std::optional<engine::outcome> unpack_lock_outcome(std::string_view kind, unpack
 
 std::optional<engine::lock_info> unpack_answer(const engine::find_lock&, unpacker& in) {
   if (!in.boolean()) return std::nullopt;
-  static_cast<void>(in.boolean());
-  return unpack_plain(in);
+  return unpack_lock(in);
 }
 
 std::vector<engine::lock_info> unpack_answer(const engine::list_lock_holders&, unpacker& in) {

@@ -2,12 +2,14 @@
 
 #include "enqueue_codec.hpp"
 #include "event_codec.hpp"
+#include "group_codec.hpp"
 #include "json_members.hpp"
 #include "lock_codec.hpp"
 #include "progress_codec.hpp"
 
 #include <millrace/base/json.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/http/cache_codec.hpp>
 #include <millrace/http/job_codec.hpp>
 
 #include <boost/json/array.hpp>
@@ -154,6 +156,41 @@ step_result read_release_lock(const step_context& with) {
       engine::release_lock{.key = std::move(lock->key), .token = std::move(lock->token)}};
 }
 
+step_result read_pass_fence(const step_context& with) {
+  result<std::string> resource = with.text.take("resource");
+  if (!resource) return std::unexpected(std::move(resource.error()));
+  const result<std::uint64_t> fence = decode_fence(with.text.rest());
+  if (!fence) return std::unexpected(fence.error());
+  return engine::step{engine::pass_fence{
+      .key = {.project = with.project, .resource = std::move(*resource)}, .fence = *fence}};
+}
+
+// In a commit every delivery has to be this consumer's, unless it says otherwise.
+step_result read_ack_events(const step_context& with) {
+  result<std::string> stream = with.text.take("stream");
+  if (!stream) return std::unexpected(std::move(stream.error()));
+  return as_step(decode_settle(with.text.rest(),
+                               {.project = with.project, .name = std::move(*stream)},
+                               engine::settle_deliveries::verdict::done, true));
+}
+
+step_result read_put_cache(const step_context& with) {
+  result<std::vector<result<engine::put_cache>>> items =
+      decode_cache_items(fmt::format(R"({{"items":[{}]}})", with.text.rest()), with.project);
+  if (!items) return std::unexpected(std::move(items.error()));
+  return as_step(std::move(items->front()));
+}
+
+step_result read_delete_cache(const step_context& with) {
+  result<std::string> key = with.text.take("key");
+  if (!key) return std::unexpected(std::move(key.error()));
+  if (with.text.rest() != "{}") {
+    return invalid("key", "cache.delete has nothing but a key.", "unknown_member");
+  }
+  return engine::step{
+      engine::delete_cache{.at = {.project = with.project, .key = std::move(*key)}}};
+}
+
 step_result read_progress_step(const step_context& with) {
   result<std::string> id = with.text.take("correlation_id");
   if (!id) return std::unexpected(std::move(id.error()));
@@ -188,6 +225,10 @@ constexpr std::array op_rules{
     op_rule{"lock.release", &read_release_lock},
     op_rule{"progress.put", &read_progress_step},
     op_rule{"agent.put", &read_agent_step},
+    op_rule{"lock.pass", &read_pass_fence},
+    op_rule{"event.ack", &read_ack_events},
+    op_rule{"cache.put", &read_put_cache},
+    op_rule{"cache.delete", &read_delete_cache},
 };
 
 step_result read_step(const json::value& parsed, std::string_view raw, commit_request& into,
@@ -237,6 +278,7 @@ struct outcome_writer {
     append_progress_entry(out, done.entry);
   }
   void operator()(const engine::agent_changed& done) const { append_agent(out, done.what); }
+  void operator()(const engine::deliveries_settled& done) const { append_settled(out, done); }
   void operator()(const auto&) const { out += "{}"; }
 };
 

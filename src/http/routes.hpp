@@ -97,6 +97,16 @@ awaitable<response> publish_event(service& with, request& what);
 awaitable<response> read_events(service& with, request& what);
 awaitable<response> set_stream(service& with, request& what);
 
+// Groups of consumers (routes_groups.cpp).
+awaitable<response> read_for_group(service& with, request& what);
+awaitable<response> ack_events(service& with, request& what);
+awaitable<response> release_events(service& with, request& what);
+awaitable<response> extend_events(service& with, request& what);
+awaitable<response> list_event_groups(service& with, request& what);
+awaitable<response> put_event_group(service& with, request& what);
+awaitable<response> delete_event_group(service& with, request& what);
+awaitable<response> list_pending_events(service& with, request& what);
+
 // Locks (routes_locks.cpp).
 awaitable<response> acquire_lock(service& with, request& what);
 awaitable<response> extend_lock(service& with, request& what);

@@ -4,6 +4,7 @@
 #include "turns.hpp"
 
 #include <millrace/cache/shared_cache.hpp>
+#include <millrace/events/consumers.hpp>
 #include <millrace/http/server.hpp>
 #include <millrace/limiter/limiter.hpp>
 #include <millrace/locks/locks.hpp>
@@ -38,6 +39,8 @@ struct service {
   /// Who holds what.
   locks holders{store};
   sessions::session_store sessions{store};
+  /// Who reads streams together.
+  consumers readers{store};
 };
 
 }  // namespace millrace::http
