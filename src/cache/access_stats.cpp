@@ -151,6 +151,15 @@ public:
     }
     return least;
   }
+  [[nodiscard]] std::uint64_t get(std::string_view key) const {
+    const std::uint64_t hash = text_hash(key, 2);
+    std::uint16_t least = std::numeric_limits<std::uint16_t>::max();
+    for (unsigned row = 0; row < rows; ++row) {
+      const auto& one = counts_[row * row_size + ((hash >> (16 * row)) & (row_size - 1))];
+      least = std::min(least, one.load(std::memory_order_relaxed));
+    }
+    return least;
+  }
   void halve() {
     for (auto& one : counts_) {
       one.store(static_cast<std::uint16_t>(one.load(std::memory_order_relaxed) / 2),
@@ -282,6 +291,8 @@ void access_stats::evicted(std::size_t family) { own().add(family, counters::evi
 void access_stats::undecodable(std::size_t family) { own().add(family, counters::unreadable, 1); }
 
 std::uint64_t access_stats::count_access(std::string_view key) { return sketch_->add(key); }
+
+std::uint64_t access_stats::accesses(std::string_view key) const { return sketch_->get(key); }
 
 void access_stats::age() {
   sketch_->halve();

@@ -1,11 +1,15 @@
 #include "cache_state.hpp"
+#include "entry_codec.hpp"
 
 #include <millrace/cache/shared_cache.hpp>
+#include <millrace/engine/async.hpp>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +95,44 @@ awaitable<result<std::size_t>> shared_cache::warm(std::string project, key_loade
                    .with = std::move(with)};
   co_await warm_beside(this, &from, std::min(at_once, std::max<std::size_t>(1, from.keys.size())));
   co_return from.loaded.load();
+}
+
+awaitable<result<std::size_t>> shared_cache::warm_near(std::string project) {
+  if (with_.near == nullptr) co_return std::size_t{0};
+  const auto names = co_await engine::ask(
+      store_, engine::read_cache{.project = project, .keys = {top_keys_key}});
+  if (!names) co_return std::unexpected(names.error());
+  if (!names->entries.front()) co_return std::size_t{0};
+  std::map<const family*, std::size_t> taken;
+  std::vector<std::string> keys;
+  std::vector<key_use> uses;
+  for (std::string& key : lines_of(names->entries.front()->value)) {
+    const key_use use = use_of(key, stale::no);
+    const std::size_t most = use.of == nullptr ? top_keys_shown : use.of->spec.warm;
+    const bool wanted = (use.of == nullptr || use.of->spec.local) && taken[use.of] < most;
+    if (!wanted || keys.size() == engine::cache_read_keys_max) continue;
+    ++taken[use.of];
+    keys.push_back(std::move(key));
+    uses.push_back(use);
+  }
+  std::size_t warm = 0;
+  while (!keys.empty()) {
+    const near_cache::ticket asked = with_.near->take_ticket();
+    auto read = co_await engine::ask(store_, engine::read_cache{.project = project, .keys = keys});
+    if (!read) co_return std::unexpected(read.error());
+    const std::size_t count = std::min(read->entries.size(), keys.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      auto& found = read->entries[i];
+      const cache_key at{.project = project, .key = keys[i]};
+      if (!found || open_entry(at.key, *found, uses[i].spec(), ring())) continue;
+      with_.near->keep(at, *found, asked, read->now, uses[i].terms());
+      ++warm;
+    }
+    if (count == 0) break;
+    keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count));
+    uses.erase(uses.begin(), uses.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  co_return warm;
 }
 
 }  // namespace millrace::cache

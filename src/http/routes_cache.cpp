@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <utility>
@@ -101,14 +102,16 @@ result<engine::put_cache> read_put(const service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) return std::unexpected(std::move(query.error()));
   engine::put_cache step{.at = key_in_path(with, what)};
-  const auto ttl = read_span(*query, "ttl", with.cache.default_ttl());
+  const bool has_ttl = query->has("ttl");
+  // Zero: what its family says, or the default.
+  const auto ttl = read_span(*query, "ttl", duration{0});
   const auto stale_for = read_span(*query, "stale_for", duration{0});
   step.tags = query->texts("tag");
   const auto lease = query->text("lease");
   if (auto checked = query->finish(); !checked) return std::unexpected(std::move(checked.error()));
   if (!ttl) return std::unexpected(ttl.error());
   if (!stale_for) return std::unexpected(stale_for.error());
-  if (*ttl == duration{0}) return invalid("ttl", "ttl must be more than 0.");
+  if (has_ttl && *ttl == duration{0}) return invalid("ttl", "ttl must be more than 0.");
   step.ttl = *ttl;
   step.stale_for = *stale_for;
   if (lease) {
@@ -124,6 +127,12 @@ result<engine::put_cache> read_put(const service& with, request& what) {
   return step;
 }
 
+// Leases come from the stamps of the store, which are taken from its clock in microseconds.
+duration since_claimed(std::uint64_t lease, timestamp filled_at) {
+  const auto claimed = from_micros(static_cast<std::int64_t>(lease));
+  return std::clamp<duration>(filled_at - claimed, duration{0}, engine::claim_lease_max);
+}
+
 awaitable<void> claim_into(shared_cache* from, engine::claim_cache what, duration wait,
                            result<engine::cache_claimed>* into) {
   *into = co_await from->claim(std::move(what), wait);
@@ -134,7 +143,8 @@ awaitable<void> claim_into(shared_cache* from, engine::claim_cache what, duratio
 awaitable<response> get_cached(service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) co_return problem(query.error());
-  const auto too = query->flag("stale") ? shared_cache::stale::yes : shared_cache::stale::no;
+  using stale = shared_cache::stale;
+  const auto too = query->flag("stale") ? stale::yes : stale::by_family;
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
   auto found = co_await with.cache.get_aged(key_in_path(with, what), too);
@@ -166,8 +176,10 @@ awaitable<response> put_cached(service& with, request& what) {
   auto step = read_put(with, what);
   if (!step) co_return problem(step.error());
   const std::string key = step->at.key;
+  const std::uint64_t lease = step->lease;
   const auto done = co_await with.cache.put(std::move(*step));
   if (!done) co_return problem(done.error());
+  if (lease != 0) with.cache.count_load(key, since_claimed(lease, done->created_at));
   std::string body;
   append_cache_stored(body, key, *done);
   response out = json_response(std::move(body));

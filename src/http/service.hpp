@@ -1,5 +1,6 @@
 #pragma once
 
+#include "family_census.hpp"
 #include "http_metrics.hpp"
 #include "turns.hpp"
 
@@ -37,7 +38,8 @@ struct service {
   std::string project{"default"};
   /// Who holds what.
   locks holders{store};
-  sessions::session_store sessions{store};
+  sessions::session_store sessions;
+  family_census census{};
 };
 
 }  // namespace millrace::http

@@ -82,6 +82,8 @@ public:
   /// One more access of a key whose time to live adapts; returns how many there were, about: others
   /// that fall on the same counters are counted in, and all are halved by `age`.
   std::uint64_t count_access(std::string_view key);
+  /// The same without one more.
+  [[nodiscard]] std::uint64_t accesses(std::string_view key) const;
   /// Halves what is known of accesses and of the most used keys, so that old use fades.
   void age();
 
