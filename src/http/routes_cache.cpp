@@ -2,6 +2,7 @@
 #include "routes.hpp"
 
 #include <millrace/base/text_time.hpp>
+#include <millrace/cache/parse_life.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/http/cache_codec.hpp>
 
@@ -85,17 +86,7 @@ result<void> read_condition(const request& what, cache_expectation& expects,
 result<duration> read_span(query_reader& query, std::string_view name, duration otherwise) {
   const auto text = query.text(name);
   if (!text) return otherwise;
-  auto span = parse_duration(*text, name);
-  // What is said about durations in general names another bound than this one.
-  if (!span) {
-    return invalid(std::string{name},
-                   fmt::format("{} must be a duration such as 500ms, 30s or 5m, at most a year; "
-                               "\"{}\" is not.",
-                               name, *text),
-                   "invalid_duration");
-  }
-  if (*span <= engine::cache_ttl_max) return span;
-  return invalid(std::string{name}, fmt::format("{} must be at most a year.", name));
+  return cache::parse_life(*text, name);
 }
 
 result<engine::put_cache> read_put(const service& with, request& what) {
