@@ -233,6 +233,13 @@ public:
                                                     fill_options with = fill_options(),
                                                     std::size_t at_once = 4);
 
+  /// Loads, of the keys that are read most often now, those that are not there, and those of whose
+  /// life the share `ahead` is over (0.8 where it is zero): on a timer, so that callers find popular
+  /// values there and fresh. Counts as no use; of all processes one loads a key at a time. A load
+  /// that fails is left out. Returns how many were loaded.
+  [[nodiscard]] awaitable<result<std::size_t>> refresh_popular(std::string project, key_loader load,
+                                                               fill_options with = fill_options(),
+                                                               std::size_t at_once = 4);
   /// Reads, of the keys that were recorded last, those that are there, so that they lie near: as
   /// many of a family as its `warm` says, and of keys of none those that are left of a hundred.
   /// Counts as no use. Returns how many there were.
@@ -286,6 +293,10 @@ private:
   [[nodiscard]] std::optional<filled> in_outage(const engine::cache_key& at,
                                                 const fill_options& with) const;
 
+  /// Keys that are loaded together, on a timer or at a start.
+  struct shared_list;
+  [[nodiscard]] awaitable<void> refresh_some(shared_list* from);
+  [[nodiscard]] awaitable<void> refresh_beside(shared_list* from, std::size_t loops);
   [[nodiscard]] awaitable<bool> opens(const engine::cache_key& at,
                                       engine::cache_claimed& claimed);
   [[nodiscard]] awaitable<result<filled>> in_flight(std::unique_ptr<work> what);
