@@ -29,9 +29,9 @@ result<void> seal_entry(engine::put_cache& what, const family_spec* of, const ke
                                content_type_bytes_max));
   }
   MILLRACE_ASSERT(!of->encrypt || ring != nullptr);
-  std::string sealed = seal_envelope(
-      what.at.key, {}, what.content_type, what.value,
-      {.compress_above = of->compress_above, .ring = of->encrypt ? ring : nullptr});
+  std::string sealed =
+      seal_envelope(what.at.key, {}, what.content_type, what.value,
+                    {.compress_above = of->compress_above, .ring = of->encrypt ? ring : nullptr});
   if (!of->encrypt && sealed.size() >= what.value.size()) return {};
   if (of->encrypt) secrets::wipe(what.value);
   what.value = std::move(sealed);

@@ -24,7 +24,6 @@ inline constexpr std::string_view sealed_type = "application/vnd.millrace.sealed
 /// encrypted is believed.
 [[nodiscard]] std::optional<envelope_fault> open_entry(std::string_view key,
                                                        engine::cache_entry& what,
-                                                       const family_spec* of,
-                                                       const key_ring* ring);
+                                                       const family_spec* of, const key_ring* ring);
 
 }  // namespace millrace::cache

@@ -87,8 +87,7 @@ awaitable<result<rule_applied>> shared_cache::apply_rule(std::string project, st
   }
   engine::transaction all{.level = engine::durability::async};
   for (std::string& key : what->keys) {
-    all.steps.emplace_back(
-        engine::delete_cache{.at = {.project = project, .key = std::move(key)}});
+    all.steps.emplace_back(engine::delete_cache{.at = {.project = project, .key = std::move(key)}});
   }
   for (std::string& tag : what->tags) {
     all.steps.emplace_back(engine::invalidate_tag{.project = project, .tag = std::move(tag)});
@@ -109,13 +108,15 @@ awaitable<result<rule_applied>> shared_cache::apply_rule(std::string project, st
   co_return out;
 }
 
-awaitable<result<filled>> shared_cache::cached(std::string family_name, engine::cache_key at, loader load) {
+awaitable<result<filled>> shared_cache::cached(std::string family_name, engine::cache_key at,
+                                               loader load) {
   const family* const wanted =
       with_.declared == nullptr ? nullptr : with_.declared->families.find(family_name);
   if (wanted == nullptr) co_return std::unexpected(no_such_family(family_name));
   if (family_of(at.key) != wanted) {
-    co_return invalid("key", fmt::format("'{}' is no key of the family '{}': those are {}",
-                                         excerpt(at.key), wanted->spec.name, wanted->spec.pattern),
+    co_return invalid("key",
+                      fmt::format("'{}' is no key of the family '{}': those are {}",
+                                  excerpt(at.key), wanted->spec.name, wanted->spec.pattern),
                       "not_of_family");
   }
   co_return co_await get_or_set(std::move(at), std::move(load), fill_options_of(wanted->spec));
@@ -138,9 +139,8 @@ std::vector<family_numbers> shared_cache::numbers_by_family() const {
                    .figures = state_->stats.figures(one.number),
                    .near = near_of(one.number + 1)});
   }
-  out.push_back({.name = {},
-                 .figures = state_->stats.figures(access_stats::no_family),
-                 .near = near_of(0)});
+  out.push_back(
+      {.name = {}, .figures = state_->stats.figures(access_stats::no_family), .near = near_of(0)});
   return out;
 }
 

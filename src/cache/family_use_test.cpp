@@ -162,8 +162,8 @@ TEST_F(FamilyUse, WhatCannotBeReadStandsInNobodysWay) {
   const auto claimed = run_coro(stranger.claim({.at = {.key = "auth:x"}}, 0s));
   ASSERT_TRUE(claimed);
   EXPECT_EQ(claimed->state, engine::claim_state::fill);
-  const auto put = run_coro(
-      stranger.put({.at = {.key = "auth:x"}, .value = "new", .lease = claimed->lease}));
+  const auto put =
+      run_coro(stranger.put({.at = {.key = "auth:x"}, .value = "new", .lease = claimed->lease}));
   EXPECT_TRUE(put);
   EXPECT_EQ((*run_coro(stranger.get({.key = "auth:x"})))->value, "new");
 }
@@ -185,9 +185,8 @@ TEST_F(FamilyUse, CompressesWhatIsLargeAndGetsSmaller) {
 }
 
 TEST_F(FamilyUse, RefusesTheTypeThatMarksItsOwn) {
-  const auto refused = run_coro(cache_.put({.at = {.key = "k"},
-                                            .value = "mc",
-                                            .content_type = "application/vnd.millrace.sealed"}));
+  const auto refused = run_coro(cache_.put(
+      {.at = {.key = "k"}, .value = "mc", .content_type = "application/vnd.millrace.sealed"}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().field, "content_type");
   const auto each = run_coro(cache_.put_each(
@@ -247,8 +246,8 @@ TEST_F(FamilyUse, KeepsLongerWhatIsAskedForOften) {
 }
 
 TEST_F(FamilyUse, ARuleRemovesKeysAndWhatBeginsSo) {
-  for (const char* key : {"user:7", "user:8", "vector:1:a", "vector:1:b", "vector:2:a",
-                          "old:1:x7", "old:1:y"}) {
+  for (const char* key :
+       {"user:7", "user:8", "vector:1:a", "vector:1:b", "vector:2:a", "old:1:x7", "old:1:y"}) {
     put({.at = {.key = key}, .value = "v", .ttl = 60s});
   }
   const auto done =

@@ -60,16 +60,15 @@ cached_value pack_near(const engine::cache_key& at, const engine::cache_entry& w
   std::memcpy(bytes.data(), &end, sizeof end);
   data.append(bytes.data(), bytes.size());
   const near_name name(at.project, at.key);
-  cached_value made =
-      cached_value::make(name.text(),
-                         {.version = what.version,
-                          .created_at = taken + (what.created_at - store_now),
-                          .expires_at = taken + (what.expires_at - store_now),
-                          .stale_for = what.stale_until - what.expires_at,
-                          .outage_for = outage_for,
-                          .sensitive = terms.sensitive,
-                          .group = terms.group},
-                         what.content_type, data, {tags.data(), count});
+  cached_value made = cached_value::make(name.text(),
+                                         {.version = what.version,
+                                          .created_at = taken + (what.created_at - store_now),
+                                          .expires_at = taken + (what.expires_at - store_now),
+                                          .stale_for = what.stale_until - what.expires_at,
+                                          .outage_for = outage_for,
+                                          .sensitive = terms.sensitive,
+                                          .group = terms.group},
+                                         what.content_type, data, {tags.data(), count});
   if (terms.sensitive) secrets::wipe(data);
   return made;
 }

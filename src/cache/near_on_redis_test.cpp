@@ -176,16 +176,15 @@ TEST(NearOnRedisAlone, AsksTheStoreWhereTrackingIsForbidden) {
 TEST(FamiliesOnRedis, DecideInMillisecondsWhileTheServerIsAway) {
   redis_server server;
   declared_cache declared{
-      .families = std::move(*family_set::make({{.name = "kept",
-                                                .pattern = "kept:{n}",
-                                                .ttl = 300s,
-                                                .outage = outage_rule::serve_stale,
-                                                .outage_for = 300s},
-                                               {.name = "passed", .pattern = "passed:{n}"},
-                                               {.name = "closed",
-                                                .pattern = "closed:{n}",
-                                                .outage = outage_rule::refuse}},
-                                              {}))};
+      .families = std::move(*family_set::make(
+          {{.name = "kept",
+            .pattern = "kept:{n}",
+            .ttl = 300s,
+            .outage = outage_rule::serve_stale,
+            .outage_for = 300s},
+           {.name = "passed", .pattern = "passed:{n}"},
+           {.name = "closed", .pattern = "closed:{n}", .outage = outage_rule::refuse}},
+          {}))};
   one_process here{server, 300ms};
   here.cache = std::make_unique<shared_cache>(
       *here.store, shared_cache::settings{.near = here.near.get(), .declared = &declared});

@@ -163,8 +163,8 @@ awaitable<void> shared_cache::refresh_beside(shared_list* from, std::size_t loop
 
 awaitable<result<std::size_t>> shared_cache::warm_near(std::string project) {
   if (with_.near == nullptr) co_return std::size_t{0};
-  const auto names = co_await engine::ask(
-      store_, engine::read_cache{.project = project, .keys = {top_keys_key}});
+  const auto names =
+      co_await engine::ask(store_, engine::read_cache{.project = project, .keys = {top_keys_key}});
   if (!names) co_return std::unexpected(names.error());
   if (!names->entries.front()) co_return std::size_t{0};
   std::map<const family*, std::size_t> taken;

@@ -86,12 +86,11 @@ exit_code stats(context& with) {
                                  span_of(body, "average_load")));
     }
     if (const json::value* near = member(body, "near"); near != nullptr && near->is_object()) {
-      print("near", fmt::format("{} entries, {} of {} bytes, {} hits, {} evicted",
-                                grouped(count_at(*near, "entries")),
-                                grouped(count_at(*near, "bytes")),
-                                grouped(count_at(*near, "bytes_max")),
-                                grouped(count_at(body, "near_hits")),
-                                grouped(count_at(*near, "evictions"))));
+      print("near",
+            fmt::format("{} entries, {} of {} bytes, {} hits, {} evicted",
+                        grouped(count_at(*near, "entries")), grouped(count_at(*near, "bytes")),
+                        grouped(count_at(*near, "bytes_max")), grouped(count_at(body, "near_hits")),
+                        grouped(count_at(*near, "evictions"))));
     }
     print_families(with, body);
   };

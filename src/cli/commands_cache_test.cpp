@@ -116,15 +116,15 @@ class FamilyCommands : public CacheCommands {
 protected:
   static cache::declared_cache declare() {
     using std::chrono::seconds;
-    return {.families = std::move(*cache::family_set::make(
-                {{.name = "user",
-                  .pattern = "user:{user_id}",
-                  .ttl = seconds{900},
-                  .tags = {"user {user_id}"},
-                  .compress_above = 1024,
-                  .stale_if_error = seconds{60},
-                  .warm = 5}},
-                {{.name = "user", .removes = {"user:{user_id}"}}}))};
+    return {.families = std::move(
+                *cache::family_set::make({{.name = "user",
+                                           .pattern = "user:{user_id}",
+                                           .ttl = seconds{900},
+                                           .tags = {"user {user_id}"},
+                                           .compress_above = 1024,
+                                           .stale_if_error = seconds{60},
+                                           .warm = 5}},
+                                         {{.name = "user", .removes = {"user:{user_id}"}}}))};
   }
 
   exit_code run_there(words args) {

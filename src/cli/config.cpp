@@ -357,7 +357,8 @@ std::unexpected<error> unknown_key(const file_entry& entry) {
   } else {
     detail += fmt::format("; known are {}", fmt::join(known, ", "));
     if (!of_queue) {
-      detail += ", queues.NAME.*, limits.policies.NAME.*, cache.families.NAME.*, cache.rules.NAME.*";
+      detail +=
+          ", queues.NAME.*, limits.policies.NAME.*, cache.families.NAME.*, cache.rules.NAME.*";
     }
   }
   return invalid(entry.where, std::move(detail), "unknown_key");

@@ -196,8 +196,7 @@ void append_family_numbers(std::string& out, const cache::family_numbers& of, st
   append_seconds(out, R"(,"average_ttl":)", figures.average_ttl());
   append_seconds(out, R"(,"average_load":)", figures.average_load_time());
   fmt::format_to(
-      at,
-      R"(,"entries":{},"bytes":{},"near_entries":{},"near_bytes":{},"near_evictions":{}}})",
+      at, R"(,"entries":{},"bytes":{},"near_entries":{},"near_bytes":{},"near_evictions":{}}})",
       entries, bytes, of.near.entries, of.near.bytes, of.near.evictions);
 }
 

@@ -102,48 +102,47 @@ TEST(Commit, BeginsChangesAndEndsASessionWithOtherSteps) {
   EXPECT_EQ(changed.body.find(id), std::string::npos) << "an id is told once";
   const reply shown = server.ask("GET /v1/sessions/" + id);
   EXPECT_NE(shown.body.find(R"("data":{"x":2})"), std::string::npos) << shown.body;
-  const reply replaced = server.ask(
-      "POST /v1/commit",
-      fmt::format(R"({{"steps":[{{"op":"session.update","id":"{}","data":{{"y":null}},
+  const reply replaced =
+      server.ask("POST /v1/commit",
+                 fmt::format(R"({{"steps":[{{"op":"session.update","id":"{}","data":{{"y":null}},
                                   "replace":true}}]}})",
-                  id));
+                             id));
   EXPECT_NE(replaced.body.find(R"("data":{"y":null})"), std::string::npos) << replaced.body;
-  const reply ended = server.ask(
-      "POST /v1/commit",
-      fmt::format(R"({{"steps":[{{"op":"session.delete","id":"{}"}},
+  const reply ended =
+      server.ask("POST /v1/commit", fmt::format(R"({{"steps":[{{"op":"session.delete","id":"{}"}},
                                 {{"op":"event.publish","stream":"f","type":"signed_out"}}]}})",
-                  id));
+                                                id));
   EXPECT_EQ(ended.status, 200U) << ended.body;
   EXPECT_EQ(server.ask("GET /v1/sessions/" + id).status, 404U);
 }
 
 TEST(Commit, DoesNothingWhereTheSessionIsNotThere) {
   const test_server server;
-  const reply refused = server.ask(
-      "POST /v1/commit", R"({"steps":[{"op":"event.publish","stream":"f","type":"t"},
+  const reply refused =
+      server.ask("POST /v1/commit", R"({"steps":[{"op":"event.publish","stream":"f","type":"t"},
                                       {"op":"session.delete","id":"none"}]})");
   EXPECT_EQ(refused.status, 404U);
   EXPECT_EQ(refused.text("code"), "session_not_found");
   EXPECT_TRUE(server.ask("GET /v1/events/f").json().at("events").as_array().empty());
-  EXPECT_EQ(server
-                .ask("POST /v1/commit",
-                     R"({"steps":[{"op":"session.delete","id":"none","data":{}}]})")
-                .text("code"),
-            "unknown_member");
+  EXPECT_EQ(
+      server.ask("POST /v1/commit", R"({"steps":[{"op":"session.delete","id":"none","data":{}}]})")
+          .text("code"),
+      "unknown_member");
   EXPECT_EQ(server.ask("POST /v1/commit", R"({"steps":[{"op":"session.update","id":"x"}]})")
                 .text("field"),
             "steps.0.data");
-  EXPECT_EQ(server
-                .ask("POST /v1/commit",
-                     R"({"steps":[{"op":"session.create"},{"op":"session.create"}]})")
-                .text("code"),
-            "duplicate_target");
+  EXPECT_EQ(
+      server
+          .ask("POST /v1/commit", R"({"steps":[{"op":"session.create"},{"op":"session.create"}]})")
+          .text("code"),
+      "duplicate_target");
 }
 
 TEST(Commit, NamesASessionAgainWhenItIsRepeated) {
   const test_server server;
   const std::string body =
-      R"({"steps":[{"op":"session.create","user":"7","data":{"n":1}},{"op":"job.enqueue","queue":"q"}]})";
+      R"({"steps":[{"op":"session.create","user":"7","data":{"n":1}},
+                   {"op":"job.enqueue","queue":"q"}]})";
   const reply first = server.ask("POST /v1/commit", body, "Idempotency-Key: a\r\n");
   const reply again = server.ask("POST /v1/commit", body, "Idempotency-Key: a\r\n");
   ASSERT_EQ(first.status, 200U) << first.body;

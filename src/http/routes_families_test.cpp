@@ -70,8 +70,9 @@ TEST_F(FamilyRoutes, KeepAValueAsItsFamilySays) {
   EXPECT_EQ(raw("user:8").expires_at, server_.clock.now() + 5s);
   ASSERT_EQ(put("/v1/cache/other", "x").status, 200U);
   EXPECT_EQ(raw("other").expires_at, server_.clock.now() + 1h);
-  const reply many = server_.ask("POST /v1/cache:mset",
-                                 R"({"items":[{"key":"user:9","value":1},{"key":"auth:9","value":2}]})");
+  const reply many =
+      server_.ask("POST /v1/cache:mset",
+                  R"({"items":[{"key":"user:9","value":1},{"key":"auth:9","value":2}]})");
   ASSERT_EQ(many.status, 200U);
   EXPECT_EQ(raw("user:9").expires_at, server_.clock.now() + 900s);
   EXPECT_EQ(put("/v1/cache/user:7?ttl=0", "x").text("field"), "ttl");
@@ -166,10 +167,10 @@ TEST_F(FamilyRoutes, CountEachFamily) {
   EXPECT_EQ(unknown.status, 422U);
   EXPECT_EQ(unknown.text("code"), "unknown_family");
   const std::string metrics = server_.ask("GET /metrics").body;
-  for (const char* line :
-       {"millrace_cache_family_hits_total{family=\"user\"} 1\n",
-        "millrace_cache_family_misses_total{family=\"user\"} 1\n",
-        "millrace_cache_family_puts_total{family=\"-\"} 1\n", "millrace_cache_undecodable_total 0\n"}) {
+  for (const char* line : {"millrace_cache_family_hits_total{family=\"user\"} 1\n",
+                           "millrace_cache_family_misses_total{family=\"user\"} 1\n",
+                           "millrace_cache_family_puts_total{family=\"-\"} 1\n",
+                           "millrace_cache_undecodable_total 0\n"}) {
     EXPECT_NE(metrics.find(line), std::string::npos) << line;
   }
 }
@@ -200,8 +201,8 @@ TEST_F(FamilyRoutes, AreListedAsTheyWereDeclared) {
 }
 
 TEST_F(FamilyRoutes, ACommitKeepsThemToo) {
-  const reply done = server_.ask(
-      "POST /v1/commit", R"({"steps":[{"op":"cache.put","key":"auth:c","value":{"a" : 1}},
+  const reply done = server_.ask("POST /v1/commit",
+                                 R"({"steps":[{"op":"cache.put","key":"auth:c","value":{"a" : 1}},
                                       {"op":"cache.delete","key":"user:7"},
                                       {"op":"cache.invalidate","tag":"t"},
                                       {"op":"event.publish","stream":"f","type":"t"}]})");
@@ -213,8 +214,8 @@ TEST_F(FamilyRoutes, ACommitKeepsThemToo) {
   EXPECT_EQ(raw("auth:c").content_type, "application/vnd.millrace.sealed");
   EXPECT_EQ(raw("auth:c").expires_at, server_.clock.now() + 60s);
   EXPECT_EQ(server_.ask("GET /v1/cache/auth:c").body, R"({"a" : 1})");
-  const reply wrong = server_.ask(
-      "POST /v1/commit", R"({"steps":[{"op":"cache.put","key":"k","value":1,"ttl":-1}]})");
+  const reply wrong = server_.ask("POST /v1/commit",
+                                  R"({"steps":[{"op":"cache.put","key":"k","value":1,"ttl":-1}]})");
   EXPECT_EQ(wrong.text("field"), "steps.0.ttl");
 }
 

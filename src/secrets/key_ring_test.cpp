@@ -1,4 +1,5 @@
 #include <millrace/secrets/key_ring.hpp>
+
 #include <millrace/secrets/sealed_text.hpp>
 #include <millrace/secrets/secret_bytes.hpp>
 

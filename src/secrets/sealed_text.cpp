@@ -43,9 +43,9 @@ std::optional<secret_bytes> open_text(std::string_view json, std::string_view co
   std::string bytes(text.size() / 4 * 3 + 3, '\0');
   std::size_t size = 0;
   const char* end = nullptr;
-  const int wrong = ::sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()),
-                                        bytes.size(), text.data(), text.size(), nullptr, &size,
-                                        &end, variant);
+  const int wrong =
+      ::sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), text.data(),
+                          text.size(), nullptr, &size, &end, variant);
   if (wrong != 0 || end != text.data() + text.size() || size < id_bytes) return std::nullopt;
   const std::string_view whole(bytes.data(), size);
   std::uint64_t id = 0;

@@ -134,8 +134,8 @@ awaitable<result<named_session>> session_store::rotate(
 awaitable<result<session_info>> session_store::end(std::string project, std::string id) {
   const auto key = key_of(std::move(project), id);
   if (!key) co_return std::unexpected(key.error());
-  auto done = session_of(
-      co_await engine::commit_step<session_changed>(store_, engine::end_session{*key}));
+  auto done =
+      session_of(co_await engine::commit_step<session_changed>(store_, engine::end_session{*key}));
   if (!done) co_return done;
   auto shown = opened(*done);
   if (shown) co_return shown;

@@ -109,8 +109,8 @@ protected:
     return std::move(*secrets::key_ring::parse(text, "keys"));
   }
   engine::session_fields in_store(const std::string& id) {
-    const auto found = engine::blocking::ask(
-        store_, engine::find_session{{.hash = hash_of_session_id(id)}});
+    const auto found =
+        engine::blocking::ask(store_, engine::find_session{{.hash = hash_of_session_id(id)}});
     return found && *found ? (*found)->fields : engine::session_fields{};
   }
 
@@ -128,8 +128,8 @@ TEST_F(SecretSessions, HoldNothingInTheClearInTheStore) {
       secret_.change(made->id, {.changes = {{"cart", "[7,8]"}, {"language", std::nullopt}}}));
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->fields, (engine::session_fields{{"cart", "[7,8]"}}));
-  const auto another = run_coro(
-      secret_.rotate(made->id, {.changes = {{"role", R"("admin")"}}}, std::nullopt));
+  const auto another =
+      run_coro(secret_.rotate(made->id, {.changes = {{"role", R"("admin")"}}}, std::nullopt));
   ASSERT_TRUE(another);
   EXPECT_EQ(another->session.fields.at("role"), R"("admin")");
   EXPECT_EQ(run_coro(secret_.look("default", another->id))->fields.at("cart"), "[7,8]");
@@ -162,10 +162,9 @@ TEST_F(SecretSessions, TakeNoValueThatLooksEncrypted) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().field, "data.x");
   const auto made = begin();
-  EXPECT_EQ(run_coro(sessions_.change(made.id, {.changes = {{"x", R"("sealed:1:AAAA")"}}}))
-                .error()
-                .code,
-            "reserved_value");
+  EXPECT_EQ(
+      run_coro(sessions_.change(made.id, {.changes = {{"x", R"("sealed:1:AAAA")"}}})).error().code,
+      "reserved_value");
 }
 
 TEST_F(SecretSessions, GetAnotherIdWhenTheirBeginningIsRepeated) {

@@ -234,9 +234,9 @@ public:
                                                     std::size_t at_once = 4);
 
   /// Loads, of the keys that are read most often now, those that are not there, and those of whose
-  /// life the share `ahead` is over (0.8 where it is zero): on a timer, so that callers find popular
-  /// values there and fresh. Counts as no use; of all processes one loads a key at a time. A load
-  /// that fails is left out. Returns how many were loaded.
+  /// life the share `ahead` is over (0.8 where it is zero): on a timer, so that callers find
+  /// popular values there and fresh. Counts as no use; of all processes one loads a key at a time.
+  /// A load that fails is left out. Returns how many were loaded.
   [[nodiscard]] awaitable<result<std::size_t>> refresh_popular(std::string project, key_loader load,
                                                                fill_options with = fill_options(),
                                                                std::size_t at_once = 4);
@@ -297,8 +297,7 @@ private:
   struct shared_list;
   [[nodiscard]] awaitable<void> refresh_some(shared_list* from);
   [[nodiscard]] awaitable<void> refresh_beside(shared_list* from, std::size_t loops);
-  [[nodiscard]] awaitable<bool> opens(const engine::cache_key& at,
-                                      engine::cache_claimed& claimed);
+  [[nodiscard]] awaitable<bool> opens(const engine::cache_key& at, engine::cache_claimed& claimed);
   [[nodiscard]] awaitable<result<filled>> in_flight(std::unique_ptr<work> what);
   [[nodiscard]] awaitable<void> fly(std::unique_ptr<work> what);
   /// False where there are too many.

@@ -96,8 +96,8 @@ struct server_options {
   /// What of the cache is kept in the memory of this process; the store is the one in front of
   /// which it stands. Empty: every read of the cache asks the store.
   cache::near_cache* near_cache{nullptr};
-  /// Families of the cache, and the keys that what is encrypted is written with, in the cache and in
-  /// sessions. Not owned; empty: there are none.
+  /// Families of the cache, and the keys that what is encrypted is written with, in the cache and
+  /// in sessions. Not owned; empty: there are none.
   const cache::declared_cache* declared{nullptr};
   /// The policies of limits, checked already. Nothing limits the server's own routes.
   limit_settings rate_limits;
