@@ -253,23 +253,23 @@ access_stats::counters& access_stats::own() {
   return *there;
 }
 
-void access_stats::sampled(counters& into, std::size_t family, std::string_view key) {
+void access_stats::sampled(counters& into, std::size_t family, std::string_view key, bool missed) {
   const std::uint64_t weight = into.weight(sample_);
   if (weight != 0) [[unlikely]]
-    keys_.add(key, weight, family);
+    keys_.add(key, weight, family, missed);
 }
 
 void access_stats::hit(std::size_t family, std::string_view key, bool stale) {
   counters& into = own();
   into.add(family, counters::hits, 1);
   if (stale) into.add(family, counters::stale, 1);
-  sampled(into, family, key);
+  sampled(into, family, key, false);
 }
 
 void access_stats::miss(std::size_t family, std::string_view key) {
   counters& into = own();
   into.add(family, counters::misses, 1);
-  sampled(into, family, key);
+  sampled(into, family, key, true);
 }
 
 void access_stats::load(std::size_t family, duration took, bool failed) {
@@ -346,7 +346,7 @@ family_figures access_stats::all() const {
 std::vector<used_key> access_stats::top(std::size_t count) const {
   std::vector<used_key> made;
   for (heavy_hitter& one : keys_.top(count)) {
-    made.push_back({std::move(one.key), one.tag, one.count, one.error});
+    made.push_back({std::move(one.key), one.tag, one.count, one.error, one.marked});
   }
   return made;
 }

@@ -292,6 +292,11 @@ TEST_F(FamilyUse, CountsEachFamilyByItself) {
   ASSERT_FALSE(top.empty());
   EXPECT_EQ(top.front().key, "user:1");
   EXPECT_EQ(top.front().family, "user");
+  EXPECT_EQ(top.front().reads, 2U);
+  EXPECT_EQ(top.front().misses, 0U);
+  const auto missed = std::ranges::find(top, "user:2", &cache_numbers::used_key::key);
+  ASSERT_NE(missed, top.end());
+  EXPECT_EQ(missed->misses, 1U);
 }
 
 TEST_F(FamilyUse, SaysWhichFamilyHadToMakeRoomNear) {

@@ -187,6 +187,7 @@ cache_numbers shared_cache::numbers() const {
     const bool declared = with_.declared != nullptr && one.family < access_stats::no_family;
     out.top.push_back({.key = std::move(one.key),
                        .reads = one.count,
+                       .misses = one.misses,
                        .family = declared
                                      ? with_.declared->families.families()[one.family].spec.name
                                      : std::string{}});

@@ -100,12 +100,14 @@ exit_code stats(context& with) {
 exit_code top(context& with) {
   return show_answer(with, "cache top", stats_target(with), [&with](const json::value& body) {
     const bool declared = !items_at(body, "families").empty();
-    table shown{declared ? std::vector<column>{{"READS", align::right}, {"FAMILY"}, {"KEY"}}
-                         : std::vector<column>{{"READS", align::right}, {"KEY"}}};
+    std::vector<column> columns{{"READS", align::right}, {"MISSES", align::right}, {"KEY"}};
+    if (declared) columns.insert(columns.begin() + 2, column{"FAMILY"});
+    table shown{std::move(columns)};
     for (const json::value& one : items_at(body, "top")) {
-      std::vector<std::string> row{grouped(count_at(one, "reads")), text_at(one, "key")};
+      std::vector<std::string> row{grouped(count_at(one, "reads")),
+                                   grouped(count_at(one, "misses")), text_at(one, "key")};
       const std::string family = text_at(one, "family");
-      if (declared) row.insert(row.begin() + 1, family.empty() ? "-" : family);
+      if (declared) row.insert(row.begin() + 2, family.empty() ? "-" : family);
       shown.add(std::move(row));
     }
     if (shown.empty()) {

@@ -160,7 +160,7 @@ void append_open_cache_numbers(std::string& out, const engine::read_cache_stats:
     if (&each != &of_process.top.front()) out += ',';
     out += R"({"key":)";
     append_json_string(out, each.key);
-    fmt::format_to(at, R"(,"reads":{},"family":)", each.reads);
+    fmt::format_to(at, R"(,"reads":{},"misses":{},"family":)", each.reads, each.misses);
     if (each.family.empty()) {
       out += "null}";
     } else {

@@ -49,6 +49,8 @@ struct used_key {
   /// About how often it was asked for; at most `error` too many.
   std::uint64_t count{0};
   std::uint64_t error{0};
+  /// How many of these, as far as they are known, found nothing.
+  std::uint64_t misses{0};
 };
 
 /// Counts what happens to entries, per family, and which keys are used most.
@@ -100,7 +102,7 @@ private:
 
   [[nodiscard]] counters& own();
   [[nodiscard]] family_figures counted(std::size_t family) const;
-  void sampled(counters& into, std::size_t family, std::string_view key);
+  void sampled(counters& into, std::size_t family, std::string_view key, bool missed);
 
   std::uint64_t number_;
   std::uint64_t sample_;

@@ -87,6 +87,8 @@ struct cache_numbers {
   struct used_key {
     std::string key;
     std::uint64_t reads{0};
+    /// Of these: found nothing.
+    std::uint64_t misses{0};
     /// Empty: none.
     std::string family;
   };
