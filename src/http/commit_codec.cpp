@@ -6,6 +6,7 @@
 #include "json_members.hpp"
 #include "lock_codec.hpp"
 #include "progress_codec.hpp"
+#include "session_codec.hpp"
 
 #include <millrace/base/json.hpp>
 #include <millrace/engine/limits.hpp>
@@ -65,6 +66,9 @@ struct step_context {
   step_text& text;
   const std::string& project;
   const engine::store_traits& store;
+  const session_settings& sessions;
+  /// Of the session that the step names.
+  std::string& session_id;
 };
 using step_result = result<engine::step>;
 
@@ -174,21 +178,12 @@ step_result read_ack_events(const step_context& with) {
                                engine::settle_deliveries::verdict::done, true));
 }
 
-step_result read_put_cache(const step_context& with) {
-  result<std::vector<result<engine::put_cache>>> items =
-      decode_cache_items(fmt::format(R"({{"items":[{}]}})", with.text.rest()), with.project);
-  if (!items) return std::unexpected(std::move(items.error()));
-  return as_step(std::move(items->front()));
-}
-
-step_result read_delete_cache(const step_context& with) {
-  result<std::string> key = with.text.take("key");
-  if (!key) return std::unexpected(std::move(key.error()));
-  if (with.text.rest() != "{}") {
-    return invalid("key", "cache.delete has nothing but a key.", "unknown_member");
-  }
-  return engine::step{
-      engine::delete_cache{.at = {.project = with.project, .key = std::move(*key)}}};
+template <class Read>
+step_result store_session_id(const step_context& with, Read read) {
+  result<std::string> id = with.text.take("id");
+  if (!id) return std::unexpected(std::move(id.error()));
+  with.session_id = std::move(*id);
+  return read();
 }
 
 step_result read_progress_step(const step_context& with) {
@@ -203,6 +198,42 @@ step_result read_agent_step(const step_context& with) {
   result<std::string> agent = with.text.take("agent");
   if (!agent) return std::unexpected(std::move(agent.error()));
   return as_step(decode_agent(with.text.rest(), with.project, std::move(*flow), std::move(*agent)));
+}
+
+step_result read_create_session(const step_context& with) {
+  return as_step(decode_create_session(with.text.rest(), with.project, with.sessions));
+}
+
+step_result read_update_session(const step_context& with) {
+  return store_session_id(with, [&with]() -> step_result {
+    return as_step(decode_session_update(with.text.rest(), with.project));
+  });
+}
+
+step_result read_delete_session(const step_context& with) {
+  return store_session_id(with, [&with]() -> step_result {
+    if (with.text.rest() == "{}") {
+      return engine::step{engine::end_session{{.project = with.project}}};
+    }
+    return invalid("id", "session.delete has nothing but an id.", "unknown_member");
+  });
+}
+
+step_result read_cache_put(const step_context& with) {
+  return as_step(decode_cache_item(with.text.rest(), with.project));
+}
+
+step_result read_cache_delete(const step_context& with) {
+  return as_step(decode_cache_delete(with.text.rest(), with.project));
+}
+
+step_result read_cache_invalidate(const step_context& with) {
+  result<std::string> tag = with.text.take("tag");
+  if (!tag) return std::unexpected(std::move(tag.error()));
+  if (with.text.rest() != "{}") {
+    return invalid("tag", "cache.invalidate has nothing but a tag.", "unknown_member");
+  }
+  return engine::step{engine::invalidate_tag{.project = with.project, .tag = std::move(*tag)}};
 }
 
 struct op_rule {
@@ -227,12 +258,17 @@ constexpr std::array op_rules{
     op_rule{"agent.put", &read_agent_step},
     op_rule{"lock.pass", &read_pass_fence},
     op_rule{"event.ack", &read_ack_events},
-    op_rule{"cache.put", &read_put_cache},
-    op_rule{"cache.delete", &read_delete_cache},
+    op_rule{"session.create", &read_create_session},
+    op_rule{"session.update", &read_update_session},
+    op_rule{"session.delete", &read_delete_session},
+    op_rule{"cache.put", &read_cache_put},
+    op_rule{"cache.delete", &read_cache_delete},
+    op_rule{"cache.invalidate", &read_cache_invalidate},
 };
 
 step_result read_step(const json::value& parsed, std::string_view raw, commit_request& into,
-                      const std::string& project, const engine::store_traits& store) {
+                      const std::string& project, const engine::store_traits& store,
+                      const session_settings& sessions) {
   const json::object* members = parsed.if_object();
   if (members == nullptr) return invalid("", "a step must be an object.");
   step_text text(*members, raw);
@@ -241,7 +277,10 @@ step_result read_step(const json::value& parsed, std::string_view raw, commit_re
   for (const op_rule& rule : op_rules) {
     if (rule.op != *op) continue;
     into.ops.push_back(std::move(*op));
-    return rule.read({text, project, store});
+    std::string session_id;
+    step_result step = rule.read({text, project, store, sessions, session_id});
+    if (!session_id.empty()) into.session_ids[into.ops.size() - 1] = std::move(session_id);
+    return step;
   }
   std::string known;
   for (const op_rule& rule : op_rules) known.append(known.empty() ? "" : ", ").append(rule.op);
@@ -259,6 +298,8 @@ constexpr std::array body_rules{
 
 struct outcome_writer {
   std::string& out;
+  const engine::step* step;
+  std::string_view session_id;
 
   void operator()(const engine::job_enqueued& done) const {
     append_open_job(out, done.made);
@@ -279,6 +320,22 @@ struct outcome_writer {
   }
   void operator()(const engine::agent_changed& done) const { append_agent(out, done.what); }
   void operator()(const engine::deliveries_settled& done) const { append_settled(out, done); }
+  void operator()(const engine::session_changed& done) const {
+    const bool begun = step != nullptr && std::holds_alternative<engine::create_session>(*step);
+    append_session(out, done.session, begun ? session_id : std::string_view{});
+    if (!begun) return;
+    out.pop_back();
+    fmt::format_to(std::back_inserter(out), R"(,"ended":{}}})", done.ended);
+  }
+  void operator()(const engine::cache_stored& done) const {
+    const auto* put = step == nullptr ? nullptr : std::get_if<engine::put_cache>(step);
+    append_cache_stored(out, put == nullptr ? std::string_view{} : put->at.key, done);
+  }
+  void operator()(const engine::cache_dropped& done) const {
+    const bool by_tag = step != nullptr && std::holds_alternative<engine::invalidate_tag>(*step);
+    fmt::format_to(std::back_inserter(out), R"({{"{}":{}}})",
+                   by_tag ? "invalidated_tags" : "deleted", by_tag ? 1 : done.count);
+  }
   void operator()(const auto&) const { out += "{}"; }
 };
 
@@ -292,7 +349,8 @@ error of_step(error why, std::size_t index) {
 }
 
 result<commit_request> decode_commit(std::string_view body, const std::string& project,
-                                     const engine::store_traits& store) {
+                                     const engine::store_traits& store,
+                                     const session_settings& sessions) {
   const std::string_view text = body.empty() ? std::string_view{"{}"} : body;
   const result<json::value> parsed = parse_json(text);
   if (!parsed) return std::unexpected(parsed.error());
@@ -312,7 +370,7 @@ result<commit_request> decode_commit(std::string_view body, const std::string& p
   std::size_t index = 0;
   for_each_raw_element(raw_member(text, "steps").value_or("[]"), [&](std::string_view raw) {
     if (why) return;
-    step_result step = read_step(array->at(index), raw, out, project, store);
+    step_result step = read_step(array->at(index), raw, out, project, store, sessions);
     if (step) {
       out.steps.push_back(std::move(*step));
     } else {
@@ -339,7 +397,12 @@ void append_results(std::string& out, const commit_request& asked,
       append_published(out, step->stream, *published);
       out += '}';
     } else {
-      std::visit(outcome_writer{out}, outcomes[i]);
+      const auto id = asked.session_ids.find(i);
+      std::visit(outcome_writer{.out = out,
+                                .step = i < asked.steps.size() ? &asked.steps[i] : nullptr,
+                                .session_id = id == asked.session_ids.end() ? std::string_view{}
+                                                                            : id->second},
+                 outcomes[i]);
     }
     out += '}';
   }

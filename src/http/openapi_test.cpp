@@ -114,6 +114,7 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(server.ask("POST /v1/cache:mget", R"({"keys":["k"]})").json(), "CacheItems");
   expect_shape(server.ask("GET /v1/cache").json(), "CacheKeys");
   expect_shape(server.ask("GET /admin/cache/stats").json(), "CacheStats");
+  expect_shape(server.ask("GET /admin/cache/families").json(), "CacheFamilies");
   expect_shape(server.ask("GET /health/cache").json(), "CacheHealth");
   expect_shape(server.ask("DELETE /admin/cache/clear").json(), "CacheDeleted");
   expect_shape(server.ask("GET /v1/jobs/x").json(), "Problem");
@@ -368,6 +369,8 @@ const std::vector<walk> walks{
     {"PUT", "/v1/cache/{key}", "/v1/cache/l?ttl=5", "v", 200, "/v1/cache/l?ttl=0", "v", 422},
     {"DELETE", "/v1/cache/{key}", "/v1/cache/k", "", 200, "/v1/cache/k?x=1", "", 422},
     {"GET", "/admin/cache/stats", "/admin/cache/stats", "", 200, "/admin/cache/stats?x=1", "", 422},
+    {"GET", "/admin/cache/families", "/admin/cache/families", "", 200, "/admin/cache/families?x=1",
+     "", 422},
     {"DELETE", "/admin/cache/clear", "/admin/cache/clear", "", 200, "/admin/cache/clear?x=1", "",
      422},
     {"GET", "/health/cache", "/health/cache", "", 200, "/health/cache?x=1", "", 422},

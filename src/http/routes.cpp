@@ -53,6 +53,7 @@ constexpr std::array table{
     route{method::put, "/v1/cache/{key}", &put_cached, body_kind::bytes},
     route{method::remove, "/v1/cache/{key}", &delete_cached},
     route{method::get, "/admin/cache/stats", &show_cache_stats},
+    route{method::get, "/admin/cache/families", &list_families},
     route{method::remove, "/admin/cache/clear", &clear_cached},
     route{method::get, "/health/cache", &show_cache_health},
     route{method::get, "/admin/backup", &send_backup},

@@ -67,6 +67,8 @@ awaitable<response> put_many_cached(service& with, request& what);
 awaitable<response> delete_many_cached(service& with, request& what);
 awaitable<response> list_cached(service& with, request& what);
 awaitable<response> invalidate_cached(service& with, request& what);
+// Its numbers, families and end (routes_cache_stats.cpp).
+awaitable<response> list_families(service& with, request& what);
 awaitable<response> show_cache_stats(service& with, request& what);
 awaitable<response> clear_cached(service& with, request& what);
 awaitable<response> show_cache_health(service& with, request& what);

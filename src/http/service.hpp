@@ -1,5 +1,6 @@
 #pragma once
 
+#include "family_census.hpp"
 #include "http_metrics.hpp"
 #include "turns.hpp"
 
@@ -38,7 +39,8 @@ struct service {
   std::string project{"default"};
   /// Who holds what.
   locks holders{store};
-  sessions::session_store sessions{store};
+  sessions::session_store sessions;
+  family_census census{};
   /// Who reads streams together.
   consumers readers{store};
 };
