@@ -17,8 +17,9 @@ SECONDS_OF_TORTURE ?= 600
 SECONDS_OF_FUZZING ?= 600
 RANDOM_RUNS ?= 10000
 SECONDS_OF_COHERENCE ?= 60
+SECONDS_OF_LOCKS ?= 60
 
-.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture fuzz
+.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture torture-locks fuzz
 .PHONY: differential lint
 .PHONY: tidy-check format format-check install clean
 
@@ -89,6 +90,11 @@ torture: ## Kills everything at random for ten minutes (ENGINE=redis kills Redis
 	@tools/setup --for run --engine $(ENGINE)
 	@tools/build release millrace
 	@tools/torture --engine $(ENGINE) --seconds $(SECONDS_OF_TORTURE)
+
+torture-locks: ## Pauses and kills holders of locks for a minute, and checks every grant (ENGINE=redis kills Redis too)
+	@tools/setup --for run --engine $(ENGINE)
+	@tools/build release millrace
+	@tools/torture_locks --engine $(ENGINE) --seconds $(SECONDS_OF_LOCKS)
 
 fuzz: ## Every fuzzer for ten minutes
 	@tools/setup --for test

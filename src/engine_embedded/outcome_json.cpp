@@ -1,5 +1,6 @@
 #include "json_fields.hpp"
 #include "outcome_json_events.hpp"
+#include "outcome_json_groups.hpp"
 #include "outcome_json_sessions.hpp"
 #include "spec_json.hpp"
 
@@ -269,6 +270,8 @@ std::optional<engine::outcome> read_outcome(const json::object& from) {
     out = std::move(*other);
   } else if (auto session = read_session_outcome(from, in)) {
     out = std::move(*session);
+  } else if (auto group = read_group_outcome(from, in)) {
+    out = std::move(*group);
   } else {
     out = engine::queue_configured{};
   }

@@ -1,8 +1,10 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "event_codec.hpp"
+#include "group_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
+#include "lock_codec.hpp"
 #include "session_codec.hpp"
 
 #include <millrace/base/names.hpp>

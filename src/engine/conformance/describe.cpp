@@ -1,6 +1,7 @@
 #include "describe.hpp"
 
 #include "describe_events.hpp"
+#include "describe_groups.hpp"
 #include "describe_sessions.hpp"
 
 #include <millrace/engine/fingerprint.hpp>
@@ -188,6 +189,7 @@ std::string describer::text(const outcome& outcome) {
   }
   if (const auto* done = std::get_if<session_changed>(&outcome)) return describe(*done, start_);
   if (const auto* done = std::get_if<sessions_ended>(&outcome)) return describe(*done, start_);
+  if (auto group = describe_group_outcome(outcome, start_)) return std::move(*group);
   return describe_other(outcome, start_);
 }
 

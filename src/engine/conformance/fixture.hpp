@@ -185,6 +185,27 @@ struct outcome_of<end_user_sessions> {
   using type = sessions_ended;
 };
 
+template <>
+struct outcome_of<pass_fence> {
+  using type = fence_passed;
+};
+template <>
+struct outcome_of<put_group> {
+  using type = group_changed;
+};
+template <>
+struct outcome_of<delete_group> {
+  using type = group_changed;
+};
+template <>
+struct outcome_of<read_group> {
+  using type = group_read;
+};
+template <>
+struct outcome_of<settle_deliveries> {
+  using type = deliveries_settled;
+};
+
 inline const queue_key work{.name = "work"};
 inline const queue_key other{.name = "other"};
 

@@ -5,7 +5,9 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/engine/group_rules.hpp>
 #include <millrace/engine/live_rules.hpp>
+#include <millrace/engine/lock_rules.hpp>
 #include <millrace/engine/rate_window.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/store.hpp>
@@ -96,9 +98,10 @@ struct stream_record {
   std::vector<engine::event> events;
 };
 
-struct lock_record {
-  engine::lock_info info;
-  std::string token;
+/// The newest fence that a resource has passed.
+struct fence_record {
+  std::uint64_t fence{0};
+  timestamp expires_at{};
 };
 
 struct agent_record {
@@ -123,6 +126,9 @@ struct plan {
   std::set<engine::stream_key> streams_added;
   std::size_t event_ids_added{0};
   std::size_t locks_added{0};
+  std::size_t fences_added{0};
+  std::size_t groups_added{0};
+  std::map<engine::stream_key, std::size_t> groups_added_to;
   std::size_t progress_added{0};
   std::size_t agents_added{0};
   std::map<std::pair<std::string, std::string>, std::size_t> agents_added_to;
@@ -291,29 +297,59 @@ private:
   void forget_old_events();
   [[nodiscard]] timestamp next_event_of_streams() const;
 
-  // model_live.cpp
+  // model_groups.cpp
+  refused check(const engine::put_group& step, plan& with) const;
+  refused check(const engine::delete_group& step, plan& with) const;
+  refused check(const engine::read_group& step, plan& with) const;
+  refused check(const engine::settle_deliveries& step, plan& with) const;
+  engine::outcome apply(const engine::put_group& step, const plan& with);
+  engine::outcome apply(const engine::delete_group& step, const plan& with);
+  engine::outcome apply(const engine::read_group& step, const plan& with);
+  engine::outcome apply(const engine::settle_deliveries& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::list_groups& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_pending& what) const;
+  [[nodiscard]] refused refuse_new_group(const engine::group_key& key, plan& with) const;
+  [[nodiscard]] const stream_record* find_stream_of(const engine::group_key& key) const;
+  [[nodiscard]] engine::group_info info(const engine::group_key& key,
+                                        const engine::group_state& group) const;
+  [[nodiscard]] engine::group_state new_group(const engine::group_key& key,
+                                              const engine::group_start& start) const;
+  void deliver_again(const engine::read_group& step, engine::group_state& group,
+                     engine::group_read& into) const;
+  void deliver_new(const engine::read_group& step, engine::group_state& group,
+                   engine::group_read& into) const;
+
+  // model_locks.cpp
   refused check(const engine::acquire_lock& step, plan& with) const;
   refused check(const engine::extend_lock& step, plan& with) const;
   refused check(const engine::release_lock& step, plan& with) const;
+  refused check(const engine::pass_fence& step, plan& with) const;
+  engine::outcome apply(const engine::acquire_lock& step, const plan& with);
+  engine::outcome apply(const engine::extend_lock& step, const plan& with);
+  engine::outcome apply(const engine::release_lock& step, const plan& with);
+  engine::outcome apply(const engine::pass_fence& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::find_lock& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_lock_holders& what) const;
+  [[nodiscard]] const engine::lock_state& state_of(const engine::lock_key& key) const;
+  /// After every change of a lock. Whoever it is the turn of is told; a lock that is nobody's is
+  /// forgotten.
+  void settle_lock(const engine::lock_key& key);
+  void end_old_locks();
+
+  // model_live.cpp
   refused check(const engine::put_progress& step, plan& with) const;
   refused check(const engine::delete_progress& step, plan& with) const;
   refused check(const engine::put_agent& step, plan& with) const;
   refused check(const engine::put_connection& step, plan& with) const;
   refused check(const engine::drop_connection& step, plan& with) const;
-  engine::outcome apply(const engine::acquire_lock& step, const plan& with);
-  engine::outcome apply(const engine::extend_lock& step, const plan& with);
-  engine::outcome apply(const engine::release_lock& step, const plan& with);
   engine::outcome apply(const engine::put_progress& step, const plan& with);
   engine::outcome apply(const engine::delete_progress& step, const plan& with);
   engine::outcome apply(const engine::put_agent& step, const plan& with);
   engine::outcome apply(const engine::put_connection& step, const plan& with);
   engine::outcome apply(const engine::drop_connection& step, const plan& with);
-  [[nodiscard]] result<engine::answer> read(const engine::find_lock& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::find_progress& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::list_agents& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::list_connections& what) const;
-  [[nodiscard]] const lock_record* held_by(const engine::lock_key& key,
-                                           const std::string& token) const;
   void forget_old_records();
   [[nodiscard]] timestamp next_event_of_records() const;
 
@@ -389,7 +425,9 @@ private:
   std::map<engine::stream_key, stream_record> streams_;
   /// Events by the ids their publishers gave them.
   std::map<std::pair<engine::stream_key, std::string>, engine::event_published> event_ids_;
-  std::map<engine::lock_key, lock_record> locks_;
+  std::map<engine::lock_key, engine::lock_state> locks_;
+  std::map<engine::lock_key, fence_record> fences_;
+  std::map<engine::group_key, engine::group_state> groups_;
   std::map<std::pair<std::string, std::string>, engine::progress_entry> progress_;
   /// By project, flow and agent; by project and id.
   std::map<std::array<std::string, 3>, agent_record> agents_;
