@@ -508,12 +508,15 @@ void dispatcher::notify(const call_hints& all) {
 void dispatcher::arm_timer() {
   steady::time_point at = last_call_ + heartbeat;
   if (due_at_) at = std::min(at, *due_at_);
-  if (!ready_ || to_greet_) at = steady::now() + 100ms;
+  if (closed_ || !ready_ || to_greet_) at = steady::now() + 100ms;
   timer_.expires_at(at);
   timer_.async_wait([this](const boost::system::error_code& cut) {
-    if (cut || closed_) return;
+    if (cut || gone_) return;
     give_up_lost();
     pump();
+    if (gone_) return;
+    // What may have happened is waited for as long as ever, though not longer.
+    if (closed_) return arm_timer();
     const bool due = due_at_ && *due_at_ <= steady::now();
     if (ready_ && !to_greet_ && !loading_ && outstanding_.empty() &&
         (due || last_call_ + heartbeat <= steady::now())) {
@@ -530,11 +533,13 @@ void dispatcher::close(std::move_only_function<void()> done) {
   timer_.cancel();
   pump();
   if (closed_ && !ready_ && !busy()) say_goodbye();
+  if (closed_) arm_timer();
 }
 
 void dispatcher::say_goodbye() {
   auto done = std::exchange(closed_, nullptr);
   gone_ = true;
+  timer_.cancel();
   if (!ready_) return done();
   const call last{.number = confirmed_ + 1};
   link_.send(command_of(last, closes, {}), {with_.request_timeout},

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -159,6 +160,29 @@ TEST(RedisLimits, HoldOverSeveralProcesses) {
   for (std::thread& each : threads) each.join();
   EXPECT_EQ(admitted, 300U);
   EXPECT_EQ(take(*first, {per_minute(500)}).limits.at(0).count, 301U);
+}
+
+// Each limit has a say of its own for such a time: nobody waits until the server is back, neither
+// who has asked already nor who comes then.
+TEST(RedisLimits, AreAnsweredAtOnceWhenTheServerIsGone) {
+  redis_server server;
+  const auto store = open_on(server);
+  ASSERT_TRUE(take(*store, {per_minute(9)}).allowed);
+  server.freeze();
+  const auto begun = std::chrono::steady_clock::now();
+  const auto refused = [&store] {
+    transaction one{.level = durability::memory};
+    one.steps.emplace_back(take_limits{.checks = {per_minute(9)}});
+    const auto done = blocking::commit(*store, std::move(one));
+    return done ? errc::internal : done.error().why.kind;
+  };
+  auto asked = std::async(std::launch::async, refused);
+  server.kill();
+  const errc first = asked.get();
+  EXPECT_TRUE(first == errc::outcome_unknown || first == errc::unavailable);
+  const errc second = refused();
+  EXPECT_TRUE(second == errc::outcome_unknown || second == errc::unavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s) << "sooner than any deadline";
 }
 
 TEST(RedisLimits, OutliveTheProcessesThatCharged) {
