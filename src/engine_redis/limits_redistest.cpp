@@ -81,8 +81,8 @@ TEST(RedisLimits, EndByThemselves) {
   ASSERT_TRUE(take(*store, {per_minute(10), per_minute(10, limit_algorithm::fixed), parts,
                             per_minute(10, limit_algorithm::token_bucket), budget})
                   .allowed);
-  for (const auto& [key, most] : {std::pair{"rate_limit:default:user:42:60", 61'000L},
-                                  std::pair{"rate_limit:default:user:43:60", 62'000L},
+  for (const auto& [key, most] : {std::pair{"rate_limit:default:user:42:60", 69'000L},
+                                  std::pair{"rate_limit:default:user:43:60", 70'000L},
                                   std::pair{"rate_limit:default:user:42:60:fixed", 61'000L},
                                   std::pair{"rate_limit:default:user:42:60:bucket", 7'000L},
                                   std::pair{"tokens:default:user:42:daily", 3'602'000L}}) {
