@@ -452,9 +452,13 @@ void dispatcher::arm_timer() {
   steady::time_point at = last_call_ + heartbeat;
   if (due_at_) at = std::min(at, *due_at_);
   if (!ready_ || to_greet_) at = steady::now() + 100ms;
+  // Moving a timer costs more than the rest of a call: one that comes too early finds that out.
+  if (armed_for_ && *armed_for_ <= at) return;
+  armed_for_ = at;
   timer_.expires_at(at);
   timer_.async_wait([this](const boost::system::error_code& cut) {
     if (cut || closed_) return;
+    armed_for_.reset();
     give_up_lost();
     pump();
     const bool due = due_at_ && *due_at_ <= steady::now();

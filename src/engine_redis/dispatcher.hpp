@@ -138,6 +138,8 @@ private:
   std::move_only_function<void()> closed_;
 
   asio::steady_timer timer_;
+  /// When it fires; perhaps sooner than there is anything to do.
+  std::optional<steady::time_point> armed_for_;
   std::optional<steady::time_point> due_at_;
   steady::time_point last_call_{};
   std::optional<steady::time_point> watched_at_;

@@ -57,9 +57,8 @@ std::string limit_encoder::take() {
   out.reserve(5 + bytes());
   put_number(out, kind_limits, 1);
   put_number(out, static_cast<std::int64_t>(numbers_.size()), 2);
-  out += meters_;
   put_number(out, static_cast<std::int64_t>(count_), 2);
-  out += body_;
+  out.append(meters_).append(body_);
   numbers_.clear();
   meters_.clear();
   body_.clear();

@@ -70,9 +70,8 @@ std::string lock_encoder::take() {
   out.reserve(5 + bytes());
   put_number(out, kind_locks, 1);
   put_number(out, static_cast<std::int64_t>(numbers_.size()), 2);
-  out += names_;
   put_number(out, static_cast<std::int64_t>(count_), 2);
-  out += body_;
+  out.append(names_).append(body_);
   numbers_.clear();
   names_.clear();
   body_.clear();

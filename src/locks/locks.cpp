@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <random>
 
 namespace millrace {
@@ -63,8 +64,9 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
     return state.cancelled() != asio::cancellation_type::none;
   };
   const auto deadline = steady::now() + wait;
-  // Before the first look, so that no hint falls between a look and the wait.
-  auto listener = store_.hints().listen({engine::lock_topic(step.key.project, step.key.resource)});
+  // Most locks are free: who finds that one is not listens, and looks once more, so that no hint
+  // falls between a look and the wait.
+  std::optional<engine::wakeups::listener> listener;
   // Whoever is cancelled may not await again, so the state is asked for after every suspension.
   while (true) {
     auto got = co_await engine::commit_step<lock_answer>(store_, step);
@@ -73,8 +75,13 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
       break;
     }
     if (!got) co_return std::unexpected(std::move(got.error()));
-    if (got->granted) listener.consume();
+    if (got->granted && listener) listener->consume();
     if (got->granted || steady::now() >= deadline) co_return std::move(*got);
+    if (!listener) {
+      listener = store_.hints().listen(
+          {engine::lock_topic(step.key.project, step.key.resource)});
+      continue;
+    }
 
     const auto now = co_await engine::ask(store_, engine::read_clock{});
     if (cancelled(co_await asio::this_coro::cancellation_state)) break;
@@ -82,7 +89,7 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
     const duration until_end = std::max(duration{0}, got->lock.expires_at - *now);
     const auto left = std::max(deadline - steady::now(), steady::duration::zero());
     try {
-      (void)co_await listener.wait(std::min<steady::duration>(
+      (void)co_await listener->wait(std::min<steady::duration>(
           {left, safety_tick, until_end + std::chrono::microseconds(behind_the_end)}));
     } catch (const boost::system::system_error&) {
       // A wait throws only when it is cancelled.

@@ -7,12 +7,16 @@
 --   tokens:{project}:{scope}:{id}:{period}             string: as fixed, of a calendar budget
 --
 -- What is counted by: {kind, key, limit, and the three numbers a, b, c of its kind}. Counts are read
--- once a call and written once, at its end.
+-- once a call and written once, at its end. A table costs as much as all that is done with it, so
+-- they are used again by the next call.
 
 local struct_pack, struct_unpack = struct.pack, struct.unpack
-local sub = string.sub
 
-local known, changed = {}, {}  -- key -> count; those to write
+local known = {}                        -- key -> count, of this call
+local met, met_count = {}, 0            -- all of them
+local changed, changed_count = {}, 0    -- those to write
+local free, free_count = {}, 0          -- those of earlier calls
+local kept_free = 2000
 local kinds = {}
 counts.kinds = kinds
 
@@ -27,8 +31,8 @@ end
 
 local function change(count)
   if count.is_changed then return end
-  count.is_changed = true
-  changed[#changed + 1] = count
+  count.is_changed, changed_count = true, changed_count + 1
+  changed[changed_count] = count
 end
 
 -- Sliding windows. Numbers: window, width of a part (0: exact).
@@ -65,15 +69,14 @@ end
 -- `text`: all of it, or where it is long, its last record.
 function sliding.read(count, text)
   -- Before the first record there is none.
-  count.last, count.first, count.total, count.base, count.ends = -1, 0, 0, 0, nil
-  count.unsaved, count.tail = nil, nil
+  count.last, count.first, count.total, count.base, count.ends, count.unsaved = -1, 0, 0, 0, false, false
   if #text < record_bytes then return end
   local ends, cost, total, first, last = struct_unpack(record_format, text, #text - record_bytes + 1)
   if ends <= now then return end
+  count.ends, count.last_cost, count.total, count.last, count.saved_ends = ends, cost, total, last, ends
   count.text, count.from = text, last + 1 - #text / record_bytes
-  count.ends, count.last_cost, count.total, count.last = ends, cost, total, last
-  count.saved_ends = ends
-  local its_end, its_cost, its_total = record_at(count, first)
+  local its_end, its_cost, its_total = ends, cost, total
+  if first < last then its_end, its_cost, its_total = record_at(count, first) end
   while its_end <= now do
     first = first + 1
     its_end, its_cost, its_total = record_at(count, first)
@@ -100,32 +103,34 @@ function sliding.look(count, meter, wanted)
   return false, fits_at(count, meter.limit - wanted) - now, start, reset
 end
 
+-- Answers when it is empty then, as each kind does.
 function sliding.charge(count, meter, cost)
-  local window, part = meter.a, meter.b
-  local ends = now + window
+  local window, part, total = meter.a, meter.b, count.total
+  local ends, last_ends, unsaved = now + window, count.ends, count.unsaved
   if part > 0 then ends = now - now % part + part + window end
-  count.slice = max(floor(window / 8), 1000000)
-  local total = count.total
-  count.total, count.count = (total + cost) % round, count.count + cost
-  if count.ends and count.ends >= ends then
-    if not count.unsaved then count.unsaved, count.tail = count.last, {} end
+  count.window, count.total, count.count = window, (total + cost) % round, count.count + cost
+  if last_ends and last_ends >= ends then
+    if not unsaved then count.unsaved, count.tail = count.last, false end
     count.last_cost = count.last_cost + cost
-  else
-    if not count.unsaved then
-      count.unsaved, count.tail = count.last + 1, {}
-    else
-      count.tail[#count.tail + 1] = struct_pack(record_format, count.ends, count.last_cost, total,
-                                                0, 0)
-    end
-    count.ends, count.last_cost, count.last = ends, cost, count.last + 1
+    change(count)
+    return last_ends
   end
+  if not unsaved then
+    count.unsaved, count.tail = count.last + 1, false
+  else
+    local tail = count.tail or {}
+    tail[#tail + 1] = struct_pack(record_format, last_ends, count.last_cost, total, 0, 0)
+    count.tail = tail
+  end
+  count.ends, count.last_cost, count.last = ends, cost, count.last + 1
   change(count)
+  return ends
 end
 
 function sliding.give_back(count, meter, cost, taken_at)
   local left = min(cost, count.count)
   if left == 0 or (taken_at and taken_at + meter.a <= now) then return end
-  count.slice = max(floor(meter.a / 8), 1000000)
+  count.window = meter.a
   local number = count.first
   local ends, its_cost, total = record_at(count, number)
   while its_cost <= left and number < count.last do
@@ -148,7 +153,17 @@ function sliding.give_back(count, meter, cost, taken_at)
     count.last_cost = its_cost
   end
   count.unsaved, count.tail, count.first, count.last = 0, tail, 0, #tail
-  if count.count == 0 then count.unsaved, count.last, count.ends = nil, -1, nil end
+  if count.count == 0 then count.unsaved, count.last, count.ends = false, -1, false end
+end
+
+local function text_of_tail(count, from)
+  return count.tail and concat(count.tail, '', from) or ''
+end
+
+-- A key lasts until the charges of the same eighth of a window have ended.
+local function slice_of(count)
+  local slice = (count.window - count.window % 8) / 8
+  return slice < 1000000 and 1000000 or slice
 end
 
 -- Only what counts is kept.
@@ -157,25 +172,24 @@ local function rewrite(count)
   if first < unsaved then
     before = redis_call('GETRANGE', count.key, first * record_bytes, unsaved * record_bytes - 1)
   end
-  local tail = concat(count.tail, '', max(first - unsaved, 0) + 1)
-  put(count.key, before .. tail .. struct_pack(record_format, count.ends, count.last_cost,
-                                               count.total, 0, count.last - first),
-      count.ends, count.slice)
+  put(count.key,
+      before .. text_of_tail(count, max(first - unsaved, 0) + 1) ..
+          struct_pack(record_format, count.ends, count.last_cost, count.total, 0,
+                      count.last - first),
+      count.ends, slice_of(count))
 end
 
 function sliding.write(count)
-  if not count.unsaved then return redis_call('DEL', count.key) end
-  if count.unsaved == 0 or
-     (count.first > dead_at_least and count.first > count.last - count.first) then
-    return rewrite(count)
-  end
-  redis_call('SETRANGE', count.key, format('%d', count.unsaved * record_bytes),
-             concat(count.tail) .. struct_pack(record_format, count.ends, count.last_cost,
-                                               count.total, count.first, count.last))
-  local slice = count.slice
-  if manual_clock or floor(count.saved_ends / slice) == floor(count.ends / slice) then return end
-  -- It lasts until the charges of the same eighth of a window have ended.
-  redis_call('PEXPIRE', count.key, format('%d', floor((count.ends - now + slice) / 1000) + 1000))
+  local first, last, ends, unsaved = count.first, count.last, count.ends, count.unsaved
+  if not unsaved then return redis_call('DEL', count.key) end
+  if unsaved == 0 or (first > dead_at_least and first > last - first) then return rewrite(count) end
+  local text = struct_pack(record_format, ends, count.last_cost, count.total, first, last)
+  if count.tail then text = concat(count.tail) .. text end
+  redis_call('SETRANGE', count.key, unsaved * record_bytes, text)
+  if manual_clock or ends == count.saved_ends then return end
+  local slice, before = slice_of(count), count.saved_ends
+  if before - before % slice == ends - ends % slice then return end
+  redis_call('PEXPIRE', count.key, format('%d', floor((ends - now + slice) / 1000) + 1000))
 end
 
 -- Windows that follow each other, and calendar budgets. Numbers: window; or start, end.
@@ -191,7 +205,7 @@ local function present(meter)
 end
 
 function period.read(count, text)
-  count.ends, count.saved_ends = 0, nil
+  count.ends, count.saved_ends = 0, false
   if #text == 0 then return end
   local _, ends, its_count = struct_unpack('>I7I7I7', text)
   count.ends, count.saved_ends = ends, ends
@@ -210,6 +224,7 @@ function period.charge(count, meter, cost)
   if count.ends > now then ends = max(ends, count.ends) end
   count.count, count.start, count.ends = count.count + cost, start, ends
   change(count)
+  return ends
 end
 
 function period.give_back(count, meter, cost, taken_at)
@@ -271,6 +286,7 @@ end
 
 function bucket.charge(count, meter, cost)
   set_missing(count, meter, missing_for(count, meter) + cost * meter.a)
+  return now + ceil_div(count.missing, meter.b)
 end
 
 function bucket.give_back(count, meter, cost)
@@ -288,10 +304,20 @@ end
 -- All of them.
 
 local function read(meter, text)
-  local count = {key = meter.key, kind = meter.kind, count = 0, is_there = text and #text > 0,
-                 is_changed = false}
-  known[meter.key] = count
-  count.kind.read(count, text or '', meter)
+  local count = free[free_count]
+  if count then
+    free_count = free_count - 1
+  else
+    count = {key = '', kind = false, count = 0, is_there = false, is_changed = false,
+             is_dropped = false, ends = false, saved_ends = false, last = 0, first = 0, total = 0,
+             base = 0, last_cost = 0, unsaved = false, tail = false, text = '', from = 0, window = 0}
+  end
+  local key, kind = meter.key, meter.kind
+  count.key, count.kind, count.count, count.is_there = key, kind, 0, text and #text > 0
+  count.is_changed, count.is_dropped = false, false
+  known[key], met_count = count, met_count + 1
+  met[met_count] = count
+  kind.read(count, text or '', meter)
   return count
 end
 
@@ -305,18 +331,21 @@ function counts.find(meter)
   return read(meter, redis_call('GET', key))
 end
 
--- Reads what these need with one command, but for what is long.
-function counts.prefetch(meters)
-  local wanted, names = {}, {}
-  for _, meter in ipairs(meters) do
-    local is_long = meter.kind == sliding and sliding.is_long(meter)
-    if not is_long and not known[meter.key] then
-      wanted[#wanted + 1], names[#names + 1] = meter, meter.key
+-- Reads what the first of these need with one command, but for what is long.
+function counts.prefetch(meters, count)
+  local wanted, names, n = {}, {}, 0
+  for i = 1, count do
+    local meter = meters[i]
+    if not known[meter.key] and
+        (meter.kind ~= sliding or meter.b > 0 or meter.limit <= read_whole) then
+      n = n + 1
+      wanted[n], names[n] = meter, meter.key
     end
   end
-  if #names == 0 then return end
+  if n == 0 then return end
   local found = redis_call('MGET', unpack(names))
-  for i, meter in ipairs(wanted) do
+  for i = 1, n do
+    local meter = wanted[i]
     if not known[meter.key] then read(meter, found[i]) end
   end
 end
@@ -328,18 +357,35 @@ function counts.drop(meter)
 end
 
 -- Of a call that has failed nothing is kept.
-function counts.forget() known, changed = {}, {} end
+function counts.forget()
+  known, met, met_count, changed, changed_count = {}, {}, 0, {}, 0
+  free, free_count = {}, 0
+end
+
+local function refuse_others(count)
+  local is = redis_call('TYPE', count.key).ok
+  if is ~= 'string' and is ~= 'none' then
+    error({err = 'WRONGTYPE ' .. count.key .. ' is a ' .. is .. ', not a string'})
+  end
+end
 
 function counts.save()
+  if met_count == 0 then return end
   -- Nothing may be half written because a key is somebody else's.
-  for _, count in ipairs(changed) do
-    local is = count.is_there and 'string' or redis_call('TYPE', count.key).ok
-    if is ~= 'string' and is ~= 'none' then
-      error({err = 'WRONGTYPE ' .. count.key .. ' is a ' .. is .. ', not a string'})
-    end
+  for i = 1, changed_count do
+    if not changed[i].is_there then refuse_others(changed[i]) end
   end
-  for _, count in ipairs(changed) do
+  for i = 1, changed_count do
+    local count = changed[i]
     if not count.is_dropped then count.kind.write(count) end
   end
-  known, changed = {}, {}
+  for i = 1, met_count do
+    local count = met[i]
+    known[count.key] = nil
+    if free_count < kept_free then
+      free_count = free_count + 1
+      free[free_count] = count
+    end
+  end
+  met_count, changed_count = 0, 0
 end

@@ -132,6 +132,7 @@ end
 
 -- Whether the engine begins to live anew; keeps who uses it. `run_id`: of an opening.
 local function meet_stores(run_id)
+  if run_id or not state.last_number then state.pack_anew() end
   local begins = state.was_away or state.epoch == 0
   if run_id then
     -- Of those that a server knew before it was restarted each makes itself known again.
@@ -239,7 +240,10 @@ local sweep_every = 50000
 local function sweep()
   if not manual_clock and now < state.swept + sweep_every then return end
   local jobs_gone, keys_gone = change.forget_old(1000), idempotency.forget_old()
-  if cache.sweep() and jobs_gone and keys_gone then state.swept = now end
+  if cache.sweep() and jobs_gone and keys_gone then
+    state.swept = now
+    state.pack_anew()
+  end
 end
 
 -- Whether a call is about locks and limits alone, and nothing else has to happen with it.
@@ -257,10 +261,10 @@ end
 
 local function transact_light(argument, kind)
   if kind == kind_locks then
-    parts.need('hot_locks')
+    if not transact_locks then parts.need('hot_locks') end
     return transact_locks(argument)
   end
-  parts.need('steps_limits')
+  if not transact_limits then parts.need('steps_limits') end
   return transact_limits(argument)
 end
 
@@ -314,14 +318,25 @@ local function close()
   begin_work()
   meet_stores()
   state.due_changed, state.stores = true, state.stores - 1
+  state.pack_anew()
   return {'ok', finish(nil)}
+end
+
+-- Somebody waits: that others tell of what they do is asked for anew when half of the time is over.
+local function note_waiting(flags)
+  local till = state.real + state.away_after
+  state.pack_anew()
+  if has(flags, watches) then state.watched_until = till end
+  if has(flags, waits_for_locks) and state.locks_until < till - state.away_after / 2 then
+    state.locks_until = till
+  end
 end
 
 local function run()
   local layout, time, number, flags, level, store, behind = struct_unpack('>Hi7I7BBBc0', args[1])
   if layout ~= limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
   store_id, strongest, manual_clock = store, level, time ~= nothing
-  local opening, closing = has(flags, opens), has(flags, closes)
+  local opening, closing = flags > 0 and has(flags, opens), flags > 0 and has(flags, closes)
   if opening then
     parts.need('permissions')
     state.check_permissions()
@@ -334,9 +349,8 @@ local function run()
     if number <= last then return {'done'} end
     if number > last + 1 then return {'gap'} end
   end
-  if has(flags, watches) then state.watched_until = state.real + state.away_after end
-  if has(flags, waits_for_locks) then state.locks_until = state.real + state.away_after end
-  hints.wanted = has(flags, wants_jobs) or state.real < state.watched_until
+  if flags > 0 then note_waiting(flags) end
+  hints.wanted = (flags > 0 and has(flags, wants_jobs)) or state.real < state.watched_until
   hints.locks_wanted = state.real < state.locks_until
   if opening then return open(number, behind) end
   if closing then return close() end
@@ -367,9 +381,9 @@ local store_key
 -- What the server calls.
 local function answer_call(its_keys, its_args)
   keys, args, redis_call = its_keys, its_args, redis.call
-  prefix = string.sub(keys[1], 1, -6)
   if its_keys[1] ~= store_key then
     store_key = its_keys[1]
+    prefix = string.sub(store_key, 1, -6)
     for _, begin in ipairs(for_each_store) do begin() end
   end
   local fine, answer = pcall(run)

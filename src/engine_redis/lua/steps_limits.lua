@@ -7,28 +7,34 @@ local struct_pack, struct_unpack = struct.pack, struct.unpack
 local kinds = counts.kinds
 local take_all, take_part, only_look = 0, 1, 2
 
--- What decides on the checks of a step: first on what is there, then charges. `into` gets the state
--- of each: count, limit, allowed, after how long, start, reset.
-local function take(mode, meters, costs, dry_runs, into)
-  local allowed, granted, found, n = true, costs[1], {}, #meters
+-- The state of each check of a step: how much counts, whether it is allowed and else after how long,
+-- where its window begins and when it is empty.
+local count_is, fine_is, after_is, start_is, reset_is = {}, {}, {}, {}, {}
+local found = {}
+
+-- What decides on so many checks: first looks at what is there, then charges.
+local function take(mode, n, meters, costs, dry_runs)
+  local allowed, granted = true, costs[1]
   for i = 1, n do
     local meter = meters[i]
     local count = counts.find(meter)
-    local fine, after, start, reset =
-        meter.kind.look(count, meter, mode == take_part and 1 or costs[i])
+    local wanted = mode == take_part and 1 or costs[i]
+    local fine, after, start, reset = meter.kind.look(count, meter, wanted)
     found[i] = count
-    into(i, count.count, meter.limit, fine, after, start, reset)
+    count_is[i], fine_is[i], after_is[i], start_is[i], reset_is[i] = count.count, fine, after, start, reset
     if not dry_runs[i] then
-      allowed = allowed and fine
-      granted = min(granted, max(meter.limit - count.count, 0))
+      if not fine then allowed = false end
+      local left = meter.limit - count.count
+      if left < granted then granted = left end
     end
   end
   if mode == only_look or not allowed then return allowed, 0 end
   for i = 1, n do
     local meter, count, cost = meters[i], found[i], mode == take_all and costs[i] or granted
-    if cost <= max(meter.limit - count.count, 0) then
-      meter.kind.charge(count, meter, cost)
-      into(i, count.count, meter.limit, meter.kind.look(count, meter, 0))
+    -- Only a dry run can be without room here.
+    if cost <= meter.limit - count.count then
+      reset_is[i] = meter.kind.charge(count, meter, cost)
+      count_is[i], fine_is[i], after_is[i] = count.count, true, 0
     end
   end
   return true, mode == take_part and granted or 0
@@ -52,23 +58,27 @@ local function refuse_moved(checks)
   end
 end
 
-local states
-
-local function note_state(i, count, limit, allowed, after, start, reset)
-  states[i] = pack(count, limit, max(limit - count, 0), start, reset, allowed, after)
+local function note_state(i, meter)
+  local count = counts.find(meter)
+  fine_is[i], after_is[i], start_is[i], reset_is[i] = meter.kind.look(count, meter, 0)
+  count_is[i] = count.count
 end
 
-local function checked(allowed, granted)
-  return pack('m', allowed, granted, now, #states) .. concat(states)
+local function checked(meters, allowed, granted)
+  local out = {pack('m', allowed, granted, now, #meters)}
+  for i, meter in ipairs(meters) do
+    out[i + 1] = pack(count_is[i], meter.limit, max(meter.limit - count_is[i], 0), start_is[i],
+                      reset_is[i], fine_is[i], after_is[i])
+  end
+  return concat(out)
 end
 
 steps[40] = {
   arity = 2,
   check = function(step) return refuse_moved(step[3]) end,
   apply = function(step)
-    states = {}
     local meters, costs, dry_runs = read_checks(step[3])
-    return checked(take(step[2], meters, costs, dry_runs, note_state))
+    return checked(meters, take(step[2], #meters, meters, costs, dry_runs))
   end,
 }
 
@@ -76,14 +86,12 @@ steps[41] = {
   arity = 2,
   check = function(step) return refuse_moved(step[3]) end,
   apply = function(step)
-    states = {}
     local meters, costs = read_checks(step[3])
     for i, meter in ipairs(meters) do
-      local count = counts.find(meter)
-      meter.kind.give_back(count, meter, costs[i], step[2])
-      note_state(i, count.count, meter.limit, meter.kind.look(count, meter, 0))
+      meter.kind.give_back(counts.find(meter), meter, costs[i], step[2])
+      note_state(i, meter)
     end
-    return checked(true, 0)
+    return checked(meters, true, 0)
   end,
 }
 
@@ -91,67 +99,66 @@ steps[42] = {
   arity = 1,
   check = function() end,
   apply = function(step)
-    states = {}
-    for i, meter in ipairs((read_checks(step[2]))) do
+    local meters = read_checks(step[2])
+    for i, meter in ipairs(meters) do
       counts.drop(meter)
-      local count = counts.find(meter)
-      note_state(i, count.count, meter.limit, meter.kind.look(count, meter, 0))
+      note_state(i, meter)
     end
-    return checked(true, 0)
+    return checked(meters, true, 0)
   end,
 }
 
--- Many takes in one argument, numbers in fixed places: 5 (a byte); how many meters (2 bytes), of each
--- kind (1), key behind its length (2), limit and the three numbers (7 each); how many steps (2), of
--- each mode and checks (1 each), of each of those which meter (2), cost (7), dry run (1).
+-- Many takes in one argument, numbers in fixed places: 5 (a byte); how many meters, how many steps (2
+-- bytes each); of each meter kind (1), key behind its length (2), limit and the three numbers (7 each);
+-- of each step mode and checks (1 each), of each of those which meter (2), cost (7), dry run (1).
 -- The answer: now; of each step 1 and why it is refused, as in hot.lua, or 0, allowed (1), granted
 -- (7), and of each check allowed (1), count, start, reset, after how long (7 each).
 
-local shown = {}
-
-local function show_state(i, count, _, allowed, after, start, reset)
-  shown[i] = struct_pack('>BI7i7i7I7', allowed and 1 or 0, count, start, reset, after)
-end
-
 local moved = struct_pack('>BBc0H', 1, 18, 'limit_period_moved', 0)
+local all, meters, costs, dry_runs = {}, {}, {}, {}  -- used again by each call
 
-local function is_moved(meter)
-  return meter.kind.is_calendar and (meter.a > now or meter.b <= now)
-end
-
-local function read_meters(text)
-  local count, pos = struct_unpack('>H', text, 2)
-  local meters = {}
+local function read_meters(text, count, pos)
   for i = 1, count do
-    local kind, key, limit, a, b, c
-    kind, key, limit, a, b, c, pos = struct_unpack('>BHc0I7i7i7i7', text, pos)
-    meters[i] = {kind = kinds[kind], key = prefix .. key, limit = limit, a = a, b = b, c = c}
+    local meter = all[i]
+    if not meter then
+      meter = {kind = false, key = '', limit = 0, a = 0, b = 0, c = 0}
+      all[i] = meter
+    end
+    local kind, key
+    kind, key, meter.limit, meter.a, meter.b, meter.c, pos =
+        struct_unpack('>BHc0I7i7i7i7', text, pos)
+    meter.kind, meter.key = kinds[kind], prefix .. key
   end
-  return meters, pos
+  counts.prefetch(all, count)
+  return pos
 end
 
 function transact_limits(text)
-  local all, pos = read_meters(text)
-  counts.prefetch(all)
-  local count
-  count, pos = struct_unpack('>H', text, pos)
-  local out, meters, costs, dry_runs = {struct_pack('>i7', now)}, {}, {}, {}
-  for i = 1, count do
+  local meter_count, count, pos = struct_unpack('>HH', text, 2)
+  pos = read_meters(text, meter_count, pos)
+  local out, at = {struct_pack('>i7', now)}, 1
+  for _ = 1, count do
     local mode, checks
     mode, checks, pos = struct_unpack('>BB', text, pos)
     local is_refused = false
-    for n = #meters, checks + 1, -1 do meters[n], shown[n] = nil, nil end
     for n = 1, checks do
       local number, dry_run
       number, costs[n], dry_run, pos = struct_unpack('>HI7B', text, pos)
-      meters[n], dry_runs[n] = all[number], dry_run == 1
-      is_refused = is_refused or is_moved(meters[n])
+      local meter = all[number]
+      meters[n], dry_runs[n] = meter, dry_run == 1
+      if meter.kind.is_calendar and (meter.a > now or meter.b <= now) then is_refused = true end
     end
+    at = at + 1
     if is_refused then
-      out[i + 1] = moved
+      out[at] = moved
     else
-      local allowed, granted = take(mode, meters, costs, dry_runs, show_state)
-      out[i + 1] = struct_pack('>BBI7', 0, allowed and 1 or 0, granted) .. concat(shown, '', 1, checks)
+      local allowed, granted = take(mode, checks, meters, costs, dry_runs)
+      out[at] = struct_pack('>BBI7', 0, allowed and 1 or 0, granted)
+      for n = 1, checks do
+        at = at + 1
+        out[at] = struct_pack('>BI7i7i7I7', fine_is[n] and 1 or 0, count_is[n], start_is[n],
+                              reset_is[n], after_is[n])
+      end
     end
   end
   return concat(out)
