@@ -45,7 +45,7 @@ void limit_encoder::add(const engine::transaction& what) {
   for (const engine::limit_check& each : step.checks) {
     const auto [at, added] =
         numbers_.try_emplace(meter_of(step.project, each), numbers_.size() + 1);
-    if (added) meters_ += at->first;
+    if (added) put_text(meters_, at->first, 2);
     put_number(body_, static_cast<std::int64_t>(at->second), 2);
     put_number(body_, static_cast<std::int64_t>(each.cost), 7);
     put_number(body_, each.dry_run ? 1 : 0, 1);

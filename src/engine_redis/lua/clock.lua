@@ -73,7 +73,8 @@ end
 function state.read(text)
   cold = true
   state.pack_anew()
-  live.forget_room()
+  live.forget()
+  if counts.forget then counts.forget() end
   local seen
   if text then
     state.stamp, now, seen, state.next_due, state.calls, state.epoch, state.epoch_stamp,

@@ -6,17 +6,15 @@
 --   rate_limit:{project}:{scope}:{id}:{window}:bucket  string: time, unit, what is missing, drain (7)
 --   tokens:{project}:{scope}:{id}:{period}             string: as fixed, of a calendar budget
 --
--- What is counted by: {kind, key, limit, and the three numbers a, b, c of its kind}. Counts are read
--- once a call and written once, at its end. A table costs as much as all that is done with it, so
--- they are used again by the next call.
+-- What is counted by: {kind, key, limit, and the three numbers a, b, c of its kind}. Counts are written
+-- once a call, at its end, and known until somebody else changes the store: a key that we know to
+-- count something is there, since it ends no sooner than that.
 
 local struct_pack, struct_unpack = struct.pack, struct.unpack
 
-local known = {}                        -- key -> count, of this call
-local met, met_count = {}, 0            -- all of them
-local changed, changed_count = {}, 0    -- those to write
-local free, free_count = {}, 0          -- those of earlier calls
-local kept_free = 2000
+local known, known_count = {}, 0      -- key -> count
+local changed, changed_count = {}, 0  -- those to write
+local known_at_most = 4000
 local kinds = {}
 counts.kinds = kinds
 
@@ -52,8 +50,8 @@ function sliding.is_long(meter) return meter.b == 0 and meter.limit > read_whole
 
 -- The number: end, cost and total. `text` has those from `from` on; from `unsaved` on they are here.
 local function record_at(count, number)
+  if number == count.last then return count.ends, count.last_cost, count.total end
   if count.unsaved and number >= count.unsaved then
-    if number == count.last then return count.ends, count.last_cost, count.total end
     return struct_unpack(head_format, count.tail[number - count.unsaved + 1])
   end
   local at = (number - count.from) * record_bytes
@@ -66,23 +64,40 @@ local function record_at(count, number)
   return struct_unpack(head_format, count.text, at + 1)
 end
 
+local function set_empty(count)
+  -- Before the first record there is none.
+  count.count, count.last, count.first, count.total, count.base = 0, -1, 0, 0, 0
+  count.ends, count.first_ends, count.unsaved, count.text, count.from = false, false, false, '', 0
+end
+
+-- Passes over what is over by now.
+local function find_first(count, first)
+  local its_end, its_cost, its_total = record_at(count, first)
+  while its_end <= now do
+    first = first + 1
+    its_end, its_cost, its_total = record_at(count, first)
+  end
+  count.first, count.first_ends, count.base = first, its_end, (its_total - its_cost) % round
+  count.count = (count.total - count.base) % round
+end
+
 -- `text`: all of it, or where it is long, its last record.
 function sliding.read(count, text)
-  -- Before the first record there is none.
-  count.last, count.first, count.total, count.base, count.ends, count.unsaved = -1, 0, 0, 0, false, false
+  set_empty(count)
   if #text < record_bytes then return end
   local ends, cost, total, first, last = struct_unpack(record_format, text, #text - record_bytes + 1)
   if ends <= now then return end
   count.ends, count.last_cost, count.total, count.last, count.saved_ends = ends, cost, total, last, ends
   count.text, count.from = text, last + 1 - #text / record_bytes
-  local its_end, its_cost, its_total = ends, cost, total
-  if first < last then its_end, its_cost, its_total = record_at(count, first) end
-  while its_end <= now do
-    first = first + 1
-    its_end, its_cost, its_total = record_at(count, first)
-  end
-  count.first, count.base = first, (its_total - its_cost) % round
-  count.count = (total - count.base) % round
+  find_first(count, first)
+end
+
+-- It was known by an earlier call.
+function sliding.pass_time(count)
+  local ends = count.ends
+  if not ends or count.first_ends > now then return end
+  if ends <= now then return set_empty(count) end
+  find_first(count, count.first)
 end
 
 -- When no more than `most` is left.
@@ -123,6 +138,7 @@ function sliding.charge(count, meter, cost)
     count.tail = tail
   end
   count.ends, count.last_cost, count.last = ends, cost, count.last + 1
+  count.first_ends = count.first_ends or ends
   change(count)
   return ends
 end
@@ -140,6 +156,7 @@ function sliding.give_back(count, meter, cost, taken_at)
   count.count = count.count - min(cost, count.count)
   change(count)
   -- What remains is written anew.
+  local first_ends = ends
   its_cost = its_cost - left
   count.base = (total - its_cost) % round
   local tail = {}
@@ -153,7 +170,8 @@ function sliding.give_back(count, meter, cost, taken_at)
     count.last_cost = its_cost
   end
   count.unsaved, count.tail, count.first, count.last = 0, tail, 0, #tail
-  if count.count == 0 then count.unsaved, count.last, count.ends = false, -1, false end
+  count.first_ends = #tail > 0 and first_ends or count.ends
+  if count.count == 0 then set_empty(count) end
 end
 
 local function text_of_tail(count, from)
@@ -177,6 +195,7 @@ local function rewrite(count)
           struct_pack(record_format, count.ends, count.last_cost, count.total, 0,
                       count.last - first),
       count.ends, slice_of(count))
+  count.first, count.last, count.text = 0, count.last - first, ''
 end
 
 function sliding.write(count)
@@ -186,6 +205,8 @@ function sliding.write(count)
   local text = struct_pack(record_format, ends, count.last_cost, count.total, first, last)
   if count.tail then text = concat(count.tail) .. text end
   redis_call('SETRANGE', count.key, unsaved * record_bytes, text)
+  -- What has been read of it is not what is there any more.
+  if unsaved < count.from + #count.text / record_bytes then count.text = '' end
   if manual_clock or ends == count.saved_ends then return end
   local slice, before = slice_of(count), count.saved_ends
   if before - before % slice == ends - ends % slice then return end
@@ -210,6 +231,10 @@ function period.read(count, text)
   local _, ends, its_count = struct_unpack('>I7I7I7', text)
   count.ends, count.saved_ends = ends, ends
   if ends > now then count.count = its_count end
+end
+
+function period.pass_time(count)
+  if count.ends <= now then count.count = 0 end
 end
 
 function period.look(count, meter, wanted)
@@ -258,15 +283,19 @@ local function missing_for(count, meter)
   return ceil_div(count.missing, count.unit) * meter.a
 end
 
+-- What has come back until now came at the rate of before. No more steps than empty it: the product
+-- stays exact.
+function bucket.pass_time(count)
+  local missing, drain = count.missing, count.drain
+  local elapsed = min(now - count.time, (missing - missing % drain) / drain + 1)
+  count.missing, count.time = max(missing - elapsed * drain, 0), now
+end
+
 function bucket.read(count, text, meter)
-  count.missing, count.unit, count.drain = 0, meter.a, meter.b
+  count.missing, count.unit, count.drain, count.time = 0, meter.a, meter.b, now
   if #text == 0 then return end
-  local time, missing
-  time, count.unit, missing, count.drain = struct_unpack('>I7I7I7I7', text)
-  -- What has come back until now came at the rate of before. No more steps than empty it: the
-  -- product stays exact.
-  local elapsed = min(now - time, (missing - missing % count.drain) / count.drain + 1)
-  count.missing = max(missing - elapsed * count.drain, 0)
+  count.time, count.unit, count.missing, count.drain = struct_unpack('>I7I7I7I7', text)
+  bucket.pass_time(count)
 end
 
 function bucket.look(count, meter, wanted)
@@ -304,26 +333,25 @@ end
 -- All of them.
 
 local function read(meter, text)
-  local count = free[free_count]
-  if count then
-    free_count = free_count - 1
-  else
-    count = {key = '', kind = false, count = 0, is_there = false, is_changed = false,
-             is_dropped = false, ends = false, saved_ends = false, last = 0, first = 0, total = 0,
-             base = 0, last_cost = 0, unsaved = false, tail = false, text = '', from = 0, window = 0}
-  end
   local key, kind = meter.key, meter.kind
-  count.key, count.kind, count.count, count.is_there = key, kind, 0, text and #text > 0
-  count.is_changed, count.is_dropped = false, false
-  known[key], met_count = count, met_count + 1
-  met[met_count] = count
+  local count = {key = key, kind = kind, count = 0, at = now, is_there = text and #text > 0,
+                 is_changed = false, ends = false, first_ends = false, saved_ends = false, last = 0,
+                 first = 0, total = 0, base = 0, last_cost = 0, unsaved = false, tail = false,
+                 text = '', from = 0, window = 0}
+  known[key], known_count = count, known_count + 1
   kind.read(count, text or '', meter)
   return count
 end
 
 function counts.find(meter)
   local count = known[meter.key]
-  if count then return count end
+  if count then
+    if count.at < now then
+      count.at = now
+      count.kind.pass_time(count)
+    end
+    return count
+  end
   local key = meter.key
   if meter.kind == sliding and sliding.is_long(meter) then
     return read(meter, redis_call('GETRANGE', key, -record_bytes, -1))
@@ -331,13 +359,13 @@ function counts.find(meter)
   return read(meter, redis_call('GET', key))
 end
 
--- Reads what the first of these need with one command, but for what is long.
+-- Reads what the first of these need with one command, but for what is known or long.
 function counts.prefetch(meters, count)
-  local wanted, names, n = {}, {}, 0
+  local wanted, names, n = nil, nil, 0
   for i = 1, count do
     local meter = meters[i]
-    if not known[meter.key] and
-        (meter.kind ~= sliding or meter.b > 0 or meter.limit <= read_whole) then
+    if not known[meter.key] and not (meter.kind == sliding and sliding.is_long(meter)) then
+      if n == 0 then wanted, names = {}, {} end
       n = n + 1
       wanted[n], names[n] = meter, meter.key
     end
@@ -345,22 +373,18 @@ function counts.prefetch(meters, count)
   if n == 0 then return end
   local found = redis_call('MGET', unpack(names))
   for i = 1, n do
-    local meter = wanted[i]
-    if not known[meter.key] then read(meter, found[i]) end
+    if not known[wanted[i].key] then read(wanted[i], found[i]) end
   end
 end
 
 function counts.drop(meter)
   local count = known[meter.key]
-  if count then count.is_dropped, known[meter.key] = true, nil end
+  if count then count.is_changed, known[meter.key] = false, nil end
   redis_call('DEL', meter.key)
 end
 
--- Of a call that has failed nothing is kept.
-function counts.forget()
-  known, met, met_count, changed, changed_count = {}, {}, 0, {}, 0
-  free, free_count = {}, 0
-end
+-- Somebody else has changed the store, or a call has failed.
+function counts.forget() known, known_count, changed, changed_count = {}, 0, {}, 0 end
 
 local function refuse_others(count)
   local is = redis_call('TYPE', count.key).ok
@@ -370,22 +394,19 @@ local function refuse_others(count)
 end
 
 function counts.save()
-  if met_count == 0 then return end
+  if changed_count == 0 then return end
   -- Nothing may be half written because a key is somebody else's.
   for i = 1, changed_count do
     if not changed[i].is_there then refuse_others(changed[i]) end
   end
   for i = 1, changed_count do
     local count = changed[i]
-    if not count.is_dropped then count.kind.write(count) end
-  end
-  for i = 1, met_count do
-    local count = met[i]
-    known[count.key] = nil
-    if free_count < kept_free then
-      free_count = free_count + 1
-      free[free_count] = count
+    -- Unless it was dropped.
+    if count.is_changed then
+      count.kind.write(count)
+      count.is_changed, count.is_there, count.unsaved, count.saved_ends = false, true, false, count.ends
     end
   end
-  met_count, changed_count = 0, 0
+  changed_count = 0
+  if known_count > known_at_most then counts.forget() end
 end

@@ -24,7 +24,7 @@ end
 
 -- By number: what they are called, what was there, what is now (false: nothing) of those that have
 -- changed. The tables are used again by the next call.
-local names, found, made = {}, nil, {}
+local names, found, made = {}, {}, {}
 local touched, touched_count = {}, 0
 
 local function record_of(at)
@@ -71,11 +71,32 @@ local function release(at, token)
   return shown(0, record)
 end
 
+-- What was there of so many names.
+local function find(count)
+  local asked, numbers, n = nil, nil, 0
+  for i = 1, count do
+    local record = live.known_lock(names[i])
+    found[i] = record
+    if record == nil then
+      if n == 0 then asked, numbers = {}, {} end
+      n = n + 1
+      asked[n], numbers[n] = names[i], i
+    end
+  end
+  if n == 0 then return end
+  local records = redis_call('HMGET', live.key_of('l'), unpack(asked))
+  for i = 1, n do
+    found[numbers[i]] = records[i]
+    live.note_lock(asked[i], records[i])
+  end
+end
+
 local function write()
   local key, fields, ends, gone, due_gone = live.key_of('l'), nil, nil, nil, nil
   for i = 1, touched_count do
     local at = touched[i]
     local name, record = names[at], made[at]
+    live.note_lock(name, record)
     if record then
       local till = format('%d', (struct_unpack('>I7', record, ends_from)))
       if not fields then
@@ -108,7 +129,7 @@ function transact_locks(text)
   for i = 1, touched_count do made[touched[i]] = nil end
   touched_count = 0
   for i = 1, count do names[i], pos = struct_unpack('>Hc0', text, pos) end
-  found = redis_call('HMGET', live.key_of('l'), unpack(names, 1, count))
+  find(count)
   local out = {struct_pack('>i7', now)}
   for i = 2, steps_count + 1 do
     local what, at, token

@@ -36,11 +36,25 @@ function live.hint_stream(project, name) live.hint(topic_stream, project, name) 
 function live.count(kind) return redis_call('HLEN', record_keys[kind]) end
 function live.key_of(kind) return record_keys[kind] end
 
--- For how many more locks there surely is room, when that has been counted and nobody but the quick
--- way (hot_locks.lua) has made any since.
+-- What the quick way (hot_locks.lua) knows of locks, as long as nobody but it changes any: records by
+-- their names, false where there is none, and for how many more there surely is room.
 local room
+local known_locks, known_count, known_at_most = {}, 0, 2000
 
-function live.forget_room() room = nil end
+function live.forget()
+  room = nil
+  if known_count > 0 then known_locks, known_count = {}, 0 end
+end
+
+function live.known_lock(name) return known_locks[name] end
+
+function live.note_lock(name, record)
+  if known_locks[name] == nil then
+    if known_count >= known_at_most then known_locks, known_count = {}, 0 end
+    known_count = known_count + 1
+  end
+  known_locks[name] = record
+end
 
 -- Takes the place of one more lock; false: there is none.
 function live.take_room()
@@ -67,11 +81,12 @@ function live.write(kind, name, r)
   redis_call('HSET', record_keys[kind], name,
              struct_pack(record_format, r.made, r.changed, r.ends, r.version) .. r.value)
   live.ends_at(kind .. name, r.ends)
-  if kind == 'l' then room = nil end
+  if kind == 'l' then live.forget() end
   if name_keys[kind] then redis_call('ZADD', name_keys[kind], '0', name) end
 end
 
 function live.remove(kind, name)
+  if kind == 'l' then live.note_lock(name, false) end
   redis_call('HDEL', record_keys[kind], name)
   redis_call('ZREM', live.due_key, kind .. name)
   if name_keys[kind] then redis_call('ZREM', name_keys[kind], name) end

@@ -109,7 +109,8 @@ steps[42] = {
 }
 
 -- Many takes in one argument, numbers in fixed places: 5 (a byte); how many meters, how many steps (2
--- bytes each); of each meter kind (1), key behind its length (2), limit and the three numbers (7 each);
+-- bytes each); of each meter its length (2), kind (1), key behind its length (2), limit and the three
+-- numbers (7 each);
 -- of each step mode and checks (1 each), of each of those which meter (2), cost (7), dry run (1).
 -- The answer: now; of each step 1 and why it is refused, as in hot.lua, or 0, allowed (1), granted
 -- (7), and of each check allowed (1), count, start, reset, after how long (7 each).
@@ -117,17 +118,24 @@ steps[42] = {
 local moved = struct_pack('>BBc0H', 1, 18, 'limit_period_moved', 0)
 local all, meters, costs, dry_runs = {}, {}, {}, {}  -- used again by each call
 
+-- Most are asked for again and again: as they are written down -> meter.
+local known, known_count, known_prefix = {}, 0, nil
+local known_at_most = 4000
+
 local function read_meters(text, count, pos)
+  if known_count > known_at_most or prefix ~= known_prefix then
+    known, known_count, known_prefix = {}, 0, prefix
+  end
   for i = 1, count do
-    local meter = all[i]
+    local asked
+    asked, pos = struct_unpack('>Hc0', text, pos)
+    local meter = known[asked]
     if not meter then
-      meter = {kind = false, key = '', limit = 0, a = 0, b = 0, c = 0}
-      all[i] = meter
+      local kind, key, limit, a, b, c = struct_unpack('>BHc0I7i7i7i7', asked)
+      meter = {kind = kinds[kind], key = prefix .. key, limit = limit, a = a, b = b, c = c}
+      known[asked], known_count = meter, known_count + 1
     end
-    local kind, key
-    kind, key, meter.limit, meter.a, meter.b, meter.c, pos =
-        struct_unpack('>BHc0I7i7i7i7', text, pos)
-    meter.kind, meter.key = kinds[kind], prefix .. key
+    all[i] = meter
   end
   counts.prefetch(all, count)
   return pos
