@@ -7,25 +7,26 @@ namespace millrace {
 
 heavy_hitters::heavy_hitters(std::size_t kept) : kept_(kept) {}
 
-void heavy_hitters::add(std::string_view key, std::uint64_t weight, std::size_t tag) {
+void heavy_hitters::add(std::string_view key, std::uint64_t weight, std::size_t tag, bool marked) {
   const std::unique_lock lock(held_, std::try_to_lock);
   if (!lock) return;
   const auto found = places_.find(key);
   if (found != places_.end()) {
     heap_[found->second].count += weight;
+    heap_[found->second].marked += marked ? weight : 0;
     sink(found->second);
     return;
   }
   if (heap_.size() < kept_) {
     const auto fresh = places_.emplace(std::string(key), heap_.size()).first;
-    heap_.push_back({fresh->first, tag, weight, 0});
+    heap_.push_back({fresh->first, tag, weight, 0, marked ? weight : 0});
     rise(heap_.size() - 1);
     return;
   }
   entry& least = heap_.front();
   places_.erase(places_.find(least.key));
   const auto fresh = places_.emplace(std::string(key), 0).first;
-  least = {fresh->first, tag, least.count + weight, least.count};
+  least = {fresh->first, tag, least.count + weight, least.count, marked ? weight : 0};
   sink(0);
 }
 
@@ -35,7 +36,7 @@ std::vector<heavy_hitter> heavy_hitters::top(std::size_t count) const {
     const std::scoped_lock lock(held_);
     made.reserve(heap_.size());
     for (const entry& one : heap_) {
-      made.push_back({std::string(one.key), one.tag, one.count, one.error});
+      made.push_back({std::string(one.key), one.tag, one.count, one.error, one.marked});
     }
   }
   std::ranges::sort(made, [](const heavy_hitter& a, const heavy_hitter& b) {
@@ -51,6 +52,7 @@ void heavy_hitters::halve() {
   for (entry& one : heap_) {
     one.count /= 2;
     one.error /= 2;
+    one.marked /= 2;
   }
 }
 

@@ -52,5 +52,21 @@ TEST(HeavyHitters, ForgetByHalves) {
   EXPECT_TRUE(counts.top(1).empty());
 }
 
+TEST(HeavyHitters, CountWhatWasMarkedSinceAKeyIsKnown) {
+  heavy_hitters few(2);
+  few.add("a", 3);
+  few.add("a", 2, 0, true);
+  few.add("b", 1, 0, true);
+  few.add("c", 1, 0, true);
+  const auto top = few.top(2);
+  ASSERT_EQ(top.size(), 2U);
+  EXPECT_EQ(top[0].key, "a");
+  EXPECT_EQ(top[0].count, 5U);
+  EXPECT_EQ(top[0].marked, 2U);
+  EXPECT_EQ(top[1].key, "c");
+  EXPECT_EQ(top[1].count, 2U);
+  EXPECT_EQ(top[1].marked, 1U) << "not those of the key whose place it took";
+}
+
 }  // namespace
 }  // namespace millrace

@@ -151,6 +151,15 @@ public:
     }
     return least;
   }
+  [[nodiscard]] std::uint64_t get(std::string_view key) const {
+    const std::uint64_t hash = text_hash(key, 2);
+    std::uint16_t least = std::numeric_limits<std::uint16_t>::max();
+    for (unsigned row = 0; row < rows; ++row) {
+      const auto& one = counts_[row * row_size + ((hash >> (16 * row)) & (row_size - 1))];
+      least = std::min(least, one.load(std::memory_order_relaxed));
+    }
+    return least;
+  }
   void halve() {
     for (auto& one : counts_) {
       one.store(static_cast<std::uint16_t>(one.load(std::memory_order_relaxed) / 2),
@@ -244,23 +253,23 @@ access_stats::counters& access_stats::own() {
   return *there;
 }
 
-void access_stats::sampled(counters& into, std::size_t family, std::string_view key) {
+void access_stats::sampled(counters& into, std::size_t family, std::string_view key, bool missed) {
   const std::uint64_t weight = into.weight(sample_);
   if (weight != 0) [[unlikely]]
-    keys_.add(key, weight, family);
+    keys_.add(key, weight, family, missed);
 }
 
 void access_stats::hit(std::size_t family, std::string_view key, bool stale) {
   counters& into = own();
   into.add(family, counters::hits, 1);
   if (stale) into.add(family, counters::stale, 1);
-  sampled(into, family, key);
+  sampled(into, family, key, false);
 }
 
 void access_stats::miss(std::size_t family, std::string_view key) {
   counters& into = own();
   into.add(family, counters::misses, 1);
-  sampled(into, family, key);
+  sampled(into, family, key, true);
 }
 
 void access_stats::load(std::size_t family, duration took, bool failed) {
@@ -282,6 +291,8 @@ void access_stats::evicted(std::size_t family) { own().add(family, counters::evi
 void access_stats::undecodable(std::size_t family) { own().add(family, counters::unreadable, 1); }
 
 std::uint64_t access_stats::count_access(std::string_view key) { return sketch_->add(key); }
+
+std::uint64_t access_stats::accesses(std::string_view key) const { return sketch_->get(key); }
 
 void access_stats::age() {
   sketch_->halve();
@@ -335,7 +346,7 @@ family_figures access_stats::all() const {
 std::vector<used_key> access_stats::top(std::size_t count) const {
   std::vector<used_key> made;
   for (heavy_hitter& one : keys_.top(count)) {
-    made.push_back({std::move(one.key), one.tag, one.count, one.error});
+    made.push_back({std::move(one.key), one.tag, one.count, one.error, one.marked});
   }
   return made;
 }

@@ -25,6 +25,35 @@ struct shared_cache::state {
   background_loads behind;
 };
 
+struct shared_cache::key_use {
+  /// Null: none.
+  const family* of{nullptr};
+  stale too{stale::no};
+
+  [[nodiscard]] std::size_t number() const noexcept {
+    return of == nullptr ? access_stats::no_family : of->number;
+  }
+  [[nodiscard]] const family_spec* spec() const noexcept {
+    return of == nullptr ? nullptr : &of->spec;
+  }
+  [[nodiscard]] bool takes_stale() const noexcept {
+    if (too != stale::by_family) return too == stale::yes;
+    return of != nullptr && of->spec.stale_while_revalidate > duration{0};
+  }
+  /// Whether what was found is given, at this moment of the store.
+  [[nodiscard]] bool gives(const engine::cache_entry& found, timestamp now) const noexcept {
+    return !found.stale || too != stale::by_family ||
+           (of != nullptr && now < found.expires_at + of->spec.stale_while_revalidate);
+  }
+  [[nodiscard]] near_terms terms() const {
+    if (of == nullptr) return {};
+    const bool serves = of->spec.outage == outage_rule::serve_stale;
+    return {.group = static_cast<std::uint16_t>(of->number + 1),
+            .sensitive = of->spec.encrypt,
+            .outage_for = serves ? std::optional{of->spec.outage_for} : std::nullopt};
+  }
+};
+
 struct shared_cache::work {
   engine::cache_key at;
   loader load;

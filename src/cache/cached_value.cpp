@@ -4,8 +4,7 @@
 
 #include <millrace/base/assert.hpp>
 #include <millrace/cache/entry_limits.hpp>
-
-#include <sodium.h>
+#include <millrace/secrets/secret_bytes.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -58,6 +57,7 @@ cached_value cached_value::make(std::string_view key, const value_facts& facts,
   made->stale_ms = to_millis(facts.stale_for);
   made->outage_ms = to_millis(facts.outage_for);
   made->sensitive = facts.sensitive;
+  made->group = facts.group;
   auto* at = reinterpret_cast<char*>(made + 1);
   if (!tags.empty()) std::memcpy(at, tags.data(), tags.size_bytes());
   append(append(append(at + tags.size_bytes(), key), content_type), data);
@@ -71,7 +71,9 @@ std::size_t cached_value::memory_bytes() const noexcept {
 
 void cached_value::destroy(block* last) noexcept {
   const std::size_t bytes = block_bytes(*last);
-  if (last->sensitive) ::sodium_memzero(last + 1, bytes - sizeof(block));
+  if (last->sensitive) {
+    secrets::wipe({reinterpret_cast<char*>(last + 1), bytes - sizeof(block)});
+  }
   last->~block();
   ::operator delete(last, bytes);
 }

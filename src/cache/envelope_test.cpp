@@ -151,41 +151,5 @@ TEST(Envelope, DoesNotBelieveALengthBeyondTheLimit) {
   EXPECT_EQ(fault_of("k", sealed), envelope_fault::too_large);
 }
 
-TEST(KeyRing, ReadsHexadecimalAndBase64) {
-  const std::string made = key_ring::generate();
-  const key_ring ring = ring_of("# newest\n" + made + " \r\n\n" + std::string(old_key) + ",");
-  EXPECT_EQ(ring.size(), 2U);
-  EXPECT_EQ(ring.newest(), ring_of(made).newest());
-  EXPECT_TRUE(ring.has(ring_of(old_key).newest()));
-  EXPECT_NE(key_ring::generate(), made);
-}
-
-TEST(KeyRing, RefusesWhatIsNoKeyWithoutShowingIt) {
-  for (const std::string& text :
-       {std::string(""), std::string("# none"), std::string("hunter2"), std::string(63, 'a'),
-        std::string(64, 'g'), std::string(old_key) + "," + std::string(old_key)}) {
-    const auto made = key_ring::parse(text, "CACHE_ENCRYPTION_KEY");
-    ASSERT_FALSE(made) << text;
-    EXPECT_EQ(made.error().field, "CACHE_ENCRYPTION_KEY");
-    EXPECT_EQ(made.error().detail.find("hunter2"), std::string::npos);
-  }
-  std::string many;
-  for (std::size_t i = 0; i <= ring_keys_max; ++i) many += key_ring::generate() + "\n";
-  EXPECT_FALSE(key_ring::parse(many, "keys"));
-}
-
-TEST(SecretBytes, AreWipedAndMove) {
-  secret_bytes first(4);
-  std::ranges::fill(first.bytes(), 'x');
-  secret_bytes second = std::move(first);
-  EXPECT_EQ(first.size(), 0U);
-  EXPECT_EQ(second.text(), "xxxx");
-  second.wipe();
-  EXPECT_EQ(second.size(), 0U);
-  std::string other = "secret";
-  wipe(other);
-  EXPECT_EQ(other, std::string(6, '\0'));
-}
-
 }  // namespace
 }  // namespace millrace::cache

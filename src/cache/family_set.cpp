@@ -130,6 +130,13 @@ result<family_set::rule_target> family_set::compile(std::string_view text,
     }
     made.kind = rule_target::removes::prefix;
     made.tail = head.substr(colon, head.size() - 1 - colon);
+    if (made.tail.contains('{')) {
+      return invalid(
+          std::string(setting),
+          fmt::format("'{}' has a part right before the *; a part is a whole field there, "
+                      "as in 'vector:{{bot_id}}:*'",
+                      excerpt(text)));
+    }
     head = head.substr(0, colon);
   }
   auto pattern = key_pattern::parse(head, setting);

@@ -129,8 +129,8 @@ TEST(FamilySet, ARuleReachesFamiliesThatSayMore) {
 
 TEST(FamilySet, RefusesRulesThatDoNotHold) {
   const std::vector<family_spec> families{{.name = "bot", .pattern = "bot:{bot_id}"}};
-  for (const texts& removes :
-       {texts{}, texts{"*"}, texts{"bot*"}, texts{"bot:{bot_id"}, texts{"a*b:c"}}) {
+  for (const texts& removes : {texts{}, texts{"*"}, texts{"bot*"}, texts{"bot:{bot_id"},
+                               texts{"a*b:c"}, texts{"old:{bot_id}-*"}}) {
     const auto made = family_set::make(families, {{"r", removes}});
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().field, "cache.rules.r.removes");

@@ -167,9 +167,10 @@ result<std::optional<duration>> seconds_of(const environment& variables, std::st
 
 }  // namespace
 
-result<family_spec> parse_family(std::string_view name, std::span<const setting> settings) {
+result<family_spec> parse_family(std::string_view name, std::span<const setting> settings,
+                                 const family_spec* base) {
   const std::string prefix = fmt::format("cache.families.{}", excerpt(name));
-  family_spec made{.name = std::string(name)};
+  family_spec made = base == nullptr ? family_spec{.name = std::string(name)} : *base;
   for (const setting& one : settings) {
     const std::string field = fmt::format("{}.{}", prefix, excerpt(one.name));
     if (auto fine = read_setting(made, one, field); !fine) return std::unexpected(fine.error());

@@ -1,5 +1,6 @@
 #include "cache_state.hpp"
 #include "claim_keeper.hpp"
+#include "entry_codec.hpp"
 
 #include <millrace/base/names.hpp>
 #include <millrace/cache/refresh_policy.hpp>
@@ -106,6 +107,21 @@ filled to_filled(cache_entry entry) {
   return out;
 }
 
+// What cannot be read is a miss. A fresh one stands in the way of whoever would fill it: it goes,
+// unless it has changed meanwhile, and the key is claimed again. Says whether there is an answer.
+//
+// borrows: awaited in place
+awaitable<bool> shared_cache::opens(const cache_key& at, cache_claimed& claimed) {
+  const key_use use = use_of(at.key, stale::no);
+  if (!open_entry(at.key, *claimed.found, use.spec(), ring())) co_return true;
+  state_->stats.undecodable(use.number());
+  const std::uint64_t version = claimed.found->version;
+  claimed.found.reset();
+  if (claimed.state != claim_state::hit) co_return true;
+  static_cast<void>(co_await remove({.at = at, .version = version}));
+  co_return false;
+}
+
 awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, duration wait) {
   if (wait < duration{0} || wait > claim_wait_max) {
     co_return invalid("wait", fmt::format("wait must be 0 to {} s.", claim_wait_max.count()));
@@ -120,6 +136,7 @@ awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, d
       give_back(store_, what.at, claimed->lease);
     }
     if (over) co_return std::unexpected(was_cancelled());
+    if (claimed && claimed->found && !co_await opens(what.at, *claimed)) continue;
     if (!claimed || claimed->state != claim_state::wait) co_return claimed;
     if (steady::now() >= deadline) co_return claimed;
     const auto until_over =
@@ -184,7 +201,7 @@ awaitable<result<std::optional<loaded_value>>> shared_cache::run_loader(const wo
     co_await call_loader(what.load, &loaded);
   }
   const auto took = std::chrono::duration_cast<duration>(steady::now() - began);
-  state_->stats.load(access_stats::no_family, took, !*loaded);
+  state_->stats.load(use_of(what.at.key, stale::no).number(), took, !*loaded);
   if (*loaded) state_->times.note(what.at.key, took);
   co_return std::move(*loaded);
 }

@@ -257,4 +257,33 @@ local_cache_usage local_cache::usage() const {
   return sum;
 }
 
+std::vector<local_group_usage> local_cache::groups() const {
+  std::vector<local_group_usage> sums;
+  const auto of = [&sums](std::size_t group) -> local_group_usage& {
+    if (group >= sums.size()) sums.resize(group + 1);
+    return sums[group];
+  };
+  for (const auto& in : shards_) {
+    std::uint32_t from = 0;
+    while (true) {
+      const std::scoped_lock lock(in->held);
+      const std::uint32_t end =
+          std::min<std::uint32_t>(in->table.slot_count(), from + std::uint32_t{local_slice});
+      if (from >= end) {
+        const auto& evictions = in->table.group_evictions();
+        for (std::size_t i = 0; i < evictions.size(); ++i) of(i).evictions += evictions[i];
+        break;
+      }
+      for (; from < end; ++from) {
+        const cached_value& value = in->table.at(from).value;
+        if (!value) continue;
+        local_group_usage& sum = of(value.group());
+        ++sum.entries;
+        sum.bytes += value.memory_bytes();
+      }
+    }
+  }
+  return sums;
+}
+
 }  // namespace millrace::cache

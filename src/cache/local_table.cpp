@@ -235,7 +235,11 @@ void local_table::move_to_main(std::uint32_t index) noexcept {
 
 void local_table::drop(std::uint32_t index, timestamp now, std::vector<cached_value>& dropped) {
   dropped.push_back(remove(index));
-  if (!over(dropped.back(), now)) ++evictions_;
+  if (over(dropped.back(), now)) return;
+  ++evictions_;
+  const std::size_t group = dropped.back().group();
+  if (group >= group_evictions_.size()) group_evictions_.resize(group + 1);
+  ++group_evictions_[group];
 }
 
 void local_table::remember(std::uint32_t fingerprint) noexcept {

@@ -77,6 +77,10 @@ public:
   [[nodiscard]] std::size_t bytes_max() const noexcept { return bytes_max_; }
   [[nodiscard]] std::size_t entries() const noexcept { return live_; }
   [[nodiscard]] std::uint64_t evictions() const noexcept { return evictions_; }
+  /// By group, as far as any had to go.
+  [[nodiscard]] const std::vector<std::uint64_t>& group_evictions() const noexcept {
+    return group_evictions_;
+  }
 
 private:
   static constexpr std::uint32_t uses_max = 3;
@@ -130,6 +134,7 @@ private:
   queue small_;
   queue main_;
   std::uint64_t evictions_{0};
+  std::vector<std::uint64_t> group_evictions_;
 };
 
 }  // namespace millrace::cache

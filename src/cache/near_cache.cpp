@@ -118,11 +118,11 @@ std::optional<near_hit> near_cache::find(const engine::cache_key& at, bool stale
 }
 
 std::optional<near_hit> near_cache::find_in_outage(const engine::cache_key& at) {
-  if (with_.outage_for == duration{0} || !near_name::fits(at.project, at.key)) return std::nullopt;
+  if (!near_name::fits(at.project, at.key)) return std::nullopt;
   const timestamp now = clock_.now();
   const near_name name(at.project, at.key);
   const local_hit hit = kept_->get(name.text(), now);
-  if (!hit) return std::nullopt;
+  if (!hit || hit.value.outage_for() == duration{0}) return std::nullopt;
   return near_hit{.what = unpack_near(hit.value, true),
                   .age = std::max(duration{0}, now - hit.value.created_at())};
 }
@@ -132,10 +132,11 @@ near_cache::ticket near_cache::take_ticket() const noexcept {
 }
 
 void near_cache::keep(const engine::cache_key& at, const engine::cache_entry& what, ticket since,
-                      timestamp store_now) {
+                      timestamp store_now, const near_terms& terms) {
   if (lost_.load(std::memory_order_acquire) || !near_name::fits(at.project, at.key)) return;
   if (add_project(at.project) == nullptr) return;
-  cached_value value = pack_near(at, what, since.taken, store_now, with_.outage_for);
+  cached_value value = pack_near(at, what, since.taken, store_now,
+                                 terms.outage_for.value_or(with_.outage_for), terms);
   const timestamp now = clock_.now();
   if (value) static_cast<void>(kept_->put(std::move(value), since.since, now));
   if (keeps_.fetch_add(1, std::memory_order_relaxed) % keeps_a_sweep == 0) {

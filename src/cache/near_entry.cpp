@@ -2,6 +2,7 @@
 
 #include <millrace/base/assert.hpp>
 #include <millrace/cache/entry_limits.hpp>
+#include <millrace/secrets/secret_bytes.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -35,7 +36,8 @@ std::string near_tag(std::string_view project, std::string_view tag) {
 }
 
 cached_value pack_near(const engine::cache_key& at, const engine::cache_entry& what,
-                       timestamp taken, timestamp store_now, duration outage_for) {
+                       timestamp taken, timestamp store_now, duration outage_for,
+                       const near_terms& terms) {
   if (what.content_type.size() > content_type_bytes_max) return {};
   static_assert(engine::cache_tags_max + 1 <= entry_tags_max);
   std::array<tag_id, engine::cache_tags_max + 1> tags{};
@@ -58,13 +60,17 @@ cached_value pack_near(const engine::cache_key& at, const engine::cache_entry& w
   std::memcpy(bytes.data(), &end, sizeof end);
   data.append(bytes.data(), bytes.size());
   const near_name name(at.project, at.key);
-  return cached_value::make(name.text(),
-                            {.version = what.version,
-                             .created_at = taken + (what.created_at - store_now),
-                             .expires_at = taken + (what.expires_at - store_now),
-                             .stale_for = what.stale_until - what.expires_at,
-                             .outage_for = outage_for},
-                            what.content_type, data, {tags.data(), count});
+  cached_value made = cached_value::make(name.text(),
+                                         {.version = what.version,
+                                          .created_at = taken + (what.created_at - store_now),
+                                          .expires_at = taken + (what.expires_at - store_now),
+                                          .stale_for = what.stale_until - what.expires_at,
+                                          .outage_for = outage_for,
+                                          .sensitive = terms.sensitive,
+                                          .group = terms.group},
+                                         what.content_type, data, {tags.data(), count});
+  if (terms.sensitive) secrets::wipe(data);
+  return made;
 }
 
 engine::cache_entry unpack_near(const cached_value& kept, bool stale) {

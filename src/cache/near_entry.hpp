@@ -3,6 +3,7 @@
 #include <millrace/cache/cached_value.hpp>
 #include <millrace/cache/entry_limits.hpp>
 #include <millrace/cache/local_cache.hpp>
+#include <millrace/cache/near_cache.hpp>
 #include <millrace/engine/cache_steps.hpp>
 
 #include <array>
@@ -39,7 +40,8 @@ inline constexpr std::string_view near_all_tag{};
 /// `taken`: when, on the clock of the process, the store's clock was not yet at `store_now`.
 /// Empty where it cannot be kept: its content type is too long.
 [[nodiscard]] cached_value pack_near(const engine::cache_key& at, const engine::cache_entry& what,
-                                     timestamp taken, timestamp store_now, duration outage_for);
+                                     timestamp taken, timestamp store_now, duration outage_for,
+                                     const near_terms& terms);
 [[nodiscard]] engine::cache_entry unpack_near(const cached_value& kept, bool stale);
 
 }  // namespace millrace::cache

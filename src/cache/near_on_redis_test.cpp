@@ -1,12 +1,14 @@
 #include "testing_processes.hpp"
 
 #include <millrace/base/testing.hpp>
+#include <millrace/cache/declared_cache.hpp>
 #include <millrace/cache/near_cache.hpp>
 #include <millrace/cache/shared_cache.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -168,6 +170,49 @@ TEST(NearOnRedisAlone, AsksTheStoreWhereTrackingIsForbidden) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(here.get("a"), "1");
   EXPECT_EQ(here.cache->numbers().near_hits, 0U);
   EXPECT_FALSE(here.near->is_told());
+}
+
+// What each family says for that time, decided at once and not when a time limit is over.
+TEST(FamiliesOnRedis, DecideInMillisecondsWhileTheServerIsAway) {
+  redis_server server;
+  declared_cache declared{
+      .families = std::move(*family_set::make(
+          {{.name = "kept",
+            .pattern = "kept:{n}",
+            .ttl = 300s,
+            .outage = outage_rule::serve_stale,
+            .outage_for = 300s},
+           {.name = "passed", .pattern = "passed:{n}"},
+           {.name = "closed", .pattern = "closed:{n}", .outage = outage_rule::refuse}},
+          {}))};
+  one_process here{server, 300ms};
+  here.cache = std::make_unique<shared_cache>(
+      *here.store, shared_cache::settings{.near = here.near.get(), .declared = &declared});
+  here.put("kept:1", "value");
+  here.bring_near("kept:1");
+  const auto get = [&](const std::string& key) {
+    const auto found = run_coro(here.cache->get({.key = key}, shared_cache::stale::by_family));
+    if (!found) return std::string{found.error().kind == errc::unavailable ? "refused" : "other"};
+    if (!*found) return std::string{"none"};
+    return (*found)->stale ? "stale " + (*found)->value : (*found)->value;
+  };
+  server.kill();
+  ASSERT_TRUE(proof::comes([&] { return get("closed:1") == "refused"; }));
+  ASSERT_TRUE(proof::comes([&] { return get("kept:1") == "stale value"; }));
+  for (const auto& [key, expected] : {std::pair<std::string, std::string>{"kept:1", "stale value"},
+                                      {"passed:1", "none"},
+                                      {"closed:1", "refused"}}) {
+    std::vector<steady::duration> took;
+    for (int i = 0; i < 51; ++i) {
+      const auto began = steady::now();
+      EXPECT_EQ(get(key), expected);
+      took.push_back(steady::now() - began);
+    }
+    std::ranges::nth_element(took, took.begin() + 25);
+    EXPECT_LE(took[25], 5ms) << key;
+  }
+  server.restart();
+  EXPECT_TRUE(proof::comes([&] { return get("kept:1") == "none"; })) << "the server has lost it";
 }
 
 }  // namespace

@@ -21,11 +21,6 @@ namespace {
 /// What is cached can be made again: nobody waits for a disk.
 constexpr engine::durability cache_level = engine::durability::async;
 
-/// A `ttl` of zero is given only by whoever leaves it to the cache.
-void apply_default(engine::put_cache& what, duration ttl) {
-  if (what.ttl == duration{0}) what.ttl = ttl;
-}
-
 template <class Outcome, class Step>
 awaitable<std::vector<result<Outcome>>> commit_steps(engine::store& store,
                                                      std::vector<Step> steps) {
@@ -56,85 +51,6 @@ shared_cache::shared_cache(engine::store& store, settings with)
 
 shared_cache::~shared_cache() = default;
 
-void shared_cache::note(const cache_key& at, const std::optional<cache_entry>& found) {
-  if (found) {
-    state_->stats.hit(access_stats::no_family, at.key, found->stale);
-  } else {
-    state_->stats.miss(access_stats::no_family, at.key);
-  }
-}
-
-std::optional<shared_cache::aged_entry> shared_cache::find_near(const cache_key& at, stale too) {
-  if (with_.near == nullptr) return std::nullopt;
-  auto hit = with_.near->find(at, too == stale::yes);
-  if (!hit) return std::nullopt;
-  state_->stats.hit(access_stats::no_family, at.key, hit->what.stale);
-  state_->near_hits.fetch_add(1, std::memory_order_relaxed);
-  return aged_entry{.what = std::move(hit->what), .age = hit->age};
-}
-
-awaitable<result<std::optional<shared_cache::aged_entry>>> shared_cache::get_aged(cache_key at,
-                                                                                  stale too) {
-  if (auto near = find_near(at, too)) co_return near;
-  near_cache::ticket asked{};
-  if (with_.near != nullptr) asked = with_.near->take_ticket();
-  engine::read_cache query{.project = at.project, .keys = {at.key}, .stale = too == stale::yes};
-  auto read = co_await engine::ask(store_, std::move(query));
-  if (!read) co_return std::unexpected(std::move(read.error()));
-  std::optional<cache_entry>& found = read->entries.front();
-  note(at, found);
-  if (!found) co_return std::nullopt;
-  if (with_.near != nullptr) with_.near->keep(at, *found, asked, read->now);
-  const duration age = std::max(duration{0}, read->now - found->created_at);
-  co_return aged_entry{.what = std::move(*found), .age = age};
-}
-
-awaitable<result<std::optional<cache_entry>>> shared_cache::get(cache_key at, stale too) {
-  auto found = co_await get_aged(std::move(at), too);
-  if (!found) co_return std::unexpected(std::move(found.error()));
-  if (!*found) co_return std::nullopt;
-  co_return std::move((*found)->what);
-}
-
-// Only where all are there: a part of them saves no round trip.
-std::optional<std::vector<std::optional<cache_entry>>> shared_cache::find_all_near(
-    const std::string& project, const std::vector<std::string>& keys, stale too) {
-  if (with_.near == nullptr || keys.empty()) return std::nullopt;
-  std::vector<std::optional<cache_entry>> all;
-  std::size_t bytes = 0;
-  for (const std::string& key : keys) {
-    auto hit = with_.near->find({.project = project, .key = key}, too == stale::yes);
-    if (!hit) return std::nullopt;
-    bytes += hit->what.value.size();
-    if (bytes > engine::cache_read_bytes_max && !all.empty()) break;
-    all.emplace_back(std::move(hit->what));
-  }
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    note({.project = project, .key = keys[i]}, all[i]);
-  }
-  state_->near_hits.fetch_add(all.size(), std::memory_order_relaxed);
-  return all;
-}
-
-awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_some(
-    std::string project, std::vector<std::string> keys, stale too) {
-  keys.resize(std::min(keys.size(), engine::cache_read_keys_max));
-  if (auto near = find_all_near(project, keys, too)) co_return std::move(*near);
-  near_cache::ticket asked{};
-  if (with_.near != nullptr) asked = with_.near->take_ticket();
-  auto read = co_await engine::ask(
-      store_, engine::read_cache{.project = project, .keys = keys, .stale = too == stale::yes});
-  if (!read) co_return std::unexpected(std::move(read.error()));
-  for (std::size_t i = 0; i < read->entries.size(); ++i) {
-    const cache_key at{.project = project, .key = std::move(keys[i])};
-    note(at, read->entries[i]);
-    if (with_.near != nullptr && read->entries[i]) {
-      with_.near->keep(at, *read->entries[i], asked, read->now);
-    }
-  }
-  co_return std::move(read->entries);
-}
-
 awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_many(
     std::string project, std::vector<std::string> keys, stale too) {
   std::vector<std::optional<cache_entry>> out;
@@ -150,11 +66,22 @@ awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_man
 
 awaitable<std::vector<result<engine::cache_stored>>> shared_cache::put_each(
     std::vector<engine::put_cache> what) {
-  for (engine::put_cache& each : what) {
-    apply_default(each, with_.default_ttl);
-    state_->stats.stored(access_stats::no_family, each.value.size(), each.ttl);
+  std::vector<result<engine::cache_stored>> out(what.size());
+  std::vector<engine::put_cache> steps;
+  for (std::size_t i = 0; i < what.size(); ++i) {
+    if (auto ready = prepare(what[i]); !ready) {
+      out[i] = std::unexpected(std::move(ready.error()));
+    } else {
+      steps.push_back(std::move(what[i]));
+    }
   }
-  return commit_steps<engine::cache_stored>(store_, std::move(what));
+  if (steps.empty()) co_return out;
+  auto done = co_await commit_steps<engine::cache_stored>(store_, std::move(steps));
+  auto next = done.begin();
+  for (auto& each : out) {
+    if (each) each = std::move(*next++);
+  }
+  co_return out;
 }
 
 awaitable<result<engine::cache_stored>> shared_cache::put(engine::put_cache what) {
@@ -168,7 +95,11 @@ awaitable<result<std::vector<engine::cache_stored>>> shared_cache::put_all(
     std::vector<engine::put_cache> what) {
   engine::transaction all{.level = cache_level};
   for (engine::put_cache& each : what) {
-    apply_default(each, with_.default_ttl);
+    if (auto ready = prepare(each); !ready) {
+      error why = std::move(ready.error());
+      why.field = fmt::format("{}.{}", all.steps.size(), why.field);
+      co_return std::unexpected(std::move(why));
+    }
     all.steps.emplace_back(std::move(each));
   }
   engine::commit_result done = co_await engine::commit(store_, std::move(all));
@@ -250,9 +181,16 @@ cache_numbers shared_cache::numbers() const {
                     .failed_loads = all.failed_loads,
                     .average_load = all.average_load_time(),
                     .near_hits = state_->near_hits,
-                    .crowded_out = state_->behind.refused()};
+                    .crowded_out = state_->behind.refused(),
+                    .undecodable = all.undecodable};
   for (used_key& one : state_->stats.top(top_keys_shown)) {
-    out.top.push_back({.key = std::move(one.key), .reads = one.count});
+    const bool declared = with_.declared != nullptr && one.family < access_stats::no_family;
+    out.top.push_back({.key = std::move(one.key),
+                       .reads = one.count,
+                       .misses = one.misses,
+                       .family = declared
+                                     ? with_.declared->families.families()[one.family].spec.name
+                                     : std::string{}});
   }
   return out;
 }

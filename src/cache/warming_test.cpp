@@ -52,5 +52,40 @@ TEST(Warming, HasNothingToDoWhereNothingWasRecorded) {
   EXPECT_EQ(run_coro(cache.warm("default", load_it, {}, 0)).error().field, "at_once");
 }
 
+TEST(Popular, AreRenewedBeforeTheyEnd) {
+  manual_clock clock;
+  model::model_store store{{.clock = &clock}};
+  shared_cache cache{store};
+  const auto put = [&](const std::string& key, duration ttl) {
+    ASSERT_TRUE(run_coro(cache.put({.at = {.key = key}, .value = "old", .ttl = ttl})));
+  };
+  put("young", 100s);
+  put("aged", 10s);
+  put("broken", 10s);
+  put("unread", 10s);
+  for (const char* key : {"young", "aged", "broken", "gone"}) {
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(run_coro(cache.get({.key = key})));
+  }
+  clock.advance(8s);
+  loads = 0;
+  const auto before = cache.numbers();
+  EXPECT_EQ(run_coro(cache.refresh_popular("default", load_it, {.ttl = 60s}, 2)), 2U);
+  EXPECT_EQ(loads, 3);
+  EXPECT_EQ(cache.numbers().hits, before.hits) << "no use";
+  EXPECT_EQ((*run_coro(cache.get({.key = "aged"})))->value, "of aged");
+  EXPECT_EQ((*run_coro(cache.get({.key = "aged"})))->expires_at, clock.now() + 60s);
+  EXPECT_EQ((*run_coro(cache.get({.key = "gone"})))->value, "of gone");
+  EXPECT_EQ((*run_coro(cache.get({.key = "young"})))->value, "old");
+  EXPECT_EQ((*run_coro(cache.get({.key = "broken"})))->value, "old");
+  EXPECT_EQ((*run_coro(cache.get({.key = "unread"})))->value, "old");
+}
+
+TEST(Popular, HaveNothingToDoWhereNothingIsRead) {
+  model::model_store store;
+  shared_cache cache{store};
+  EXPECT_EQ(run_coro(cache.refresh_popular("default", load_it)), 0U);
+  EXPECT_EQ(run_coro(cache.refresh_popular("default", load_it, {}, 65)).error().field, "at_once");
+}
+
 }  // namespace
 }  // namespace millrace::cache

@@ -9,6 +9,7 @@
 
 #include <millrace/base/names.hpp>
 #include <millrace/base/text_time.hpp>
+#include <millrace/cache/parse_life.hpp>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -69,11 +70,19 @@ std::string type_of(const std::string& value) {
   return is_utf8(value) ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
+result<std::optional<duration>> read_life(const context& with, std::string_view name) {
+  const auto text = with.in.text(name);
+  if (!text) return std::optional<duration>{};
+  const auto life = cache::parse_life(*text, name);
+  if (!life) return std::unexpected(life.error());
+  return std::optional{*life};
+}
+
 result<std::vector<std::string>> put_query(const context& with) {
   std::vector<std::string> query;
   for (const auto& [name, parameter] :
        {std::pair{"--ttl", "ttl"}, std::pair{"--stale-for", "stale_for"}}) {
-    const auto span = with.in.span(name);
+    const auto span = read_life(with, name);
     if (!span) return std::unexpected(span.error());
     if (*span) query.push_back(fmt::format("{}={}", parameter, format_duration(**span)));
   }
@@ -123,6 +132,10 @@ exit_code print_count(const context& with, const result<client::response>& answe
   if (!body) return report(with, body.error());
   if (with.in.has("--json")) {
     with.around.out << answer->body << '\n';
+  } else if (member(*body, "invalidated_tags") != nullptr && member(*body, "deleted") != nullptr) {
+    with.around.out << fmt::format("{} deleted, {} tags invalidated\n",
+                                   grouped(count_at(*body, "deleted")),
+                                   grouped(count_at(*body, "invalidated_tags")));
   } else if (member(*body, "invalidated_tags") != nullptr) {
     with.around.out << "invalidated\n";
   } else {
@@ -131,15 +144,36 @@ exit_code print_count(const context& with, const result<client::response>& answe
   return exit_code::done;
 }
 
+// `--part bot_id=7`, as it goes with a rule.
+result<std::vector<std::string>> part_query(const context& with) {
+  std::vector<std::string> query;
+  for (const std::string& part : with.in.texts("--part")) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return invalid("--part", "a part is NAME=VALUE, as in bot_id=7");
+    }
+    query.push_back(fmt::format("part.{}={}", client::encode_segment(part.substr(0, equals)),
+                                client::encode_segment(part.substr(equals + 1))));
+  }
+  if (!query.empty() && !with.in.has("--rule")) {
+    return invalid("--part", "parts go with --rule");
+  }
+  return query;
+}
+
 exit_code remove(context& with) {
   const std::vector<std::string> keys = with.in.texts("KEY");
   const auto pattern = with.in.text("--pattern");
   const std::vector<std::string> tags = with.in.texts("--tag");
-  const int ways = (keys.empty() ? 0 : 1) + (pattern ? 1 : 0) + (tags.empty() ? 0 : 1);
+  const auto rule = with.in.text("--rule");
+  const int ways =
+      (keys.empty() ? 0 : 1) + (pattern ? 1 : 0) + (tags.empty() ? 0 : 1) + (rule ? 1 : 0);
   if (ways != 1) {
-    const auto wrong = invalid("", "say one of: keys, --pattern, --tag");
+    const auto wrong = invalid("", "say one of: keys, --pattern, --tag, --rule");
     return report_usage(with, "cache del", wrong.error());
   }
+  const auto parts = part_query(with);
+  if (!parts) return report_usage(with, "cache del", parts.error());
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "cache del", server.error());
   if (!keys.empty()) {
@@ -151,6 +185,8 @@ exit_code remove(context& with) {
   std::vector<std::string> query;
   if (pattern) query.push_back("pattern=" + client::encode_segment(*pattern));
   for (const std::string& tag : tags) query.push_back("tag=" + client::encode_segment(tag));
+  if (rule) query.push_back("rule=" + client::encode_segment(*rule));
+  query.insert(query.end(), parts->begin(), parts->end());
   return print_count(with, (*server)->remove(with_query("/v1/cache", query)), "cache del");
 }
 
@@ -168,45 +204,6 @@ exit_code list(context& with) {
     }
     if (shown.empty()) {
       with.around.err << "Nothing is cached under such a key.\n";
-      return;
-    }
-    shown.print(with.around.out, with.around.out_is_terminal ? with.around.columns : 0);
-  });
-}
-
-std::string percent(const json::value& of, std::string_view path) {
-  return fmt::format("{:.1f} %", 100 * number_at(of, path).value_or(0));
-}
-
-std::string span_of(const json::value& of, std::string_view path) {
-  const auto seconds = std::chrono::duration<double>(number_at(of, path).value_or(0));
-  return readable_span(std::chrono::duration_cast<duration>(seconds));
-}
-
-exit_code stats(context& with) {
-  return show_answer(with, "cache stats", "/admin/cache/stats", [&with](const json::value& body) {
-    const auto print = [&with](std::string_view name, const std::string& text) {
-      with.around.out << fmt::format("{:<12} {}\n", name, text);
-    };
-    print("entries", grouped(count_at(body, "entries")));
-    print("bytes", fmt::format("{} of {}", grouped(count_at(body, "bytes")),
-                               grouped(count_at(body, "bytes_max"))));
-    print("hit rate", percent(body, "hit_rate"));
-    for (const char* name : {"hits", "stale", "misses", "puts", "evicted", "expired", "claims"}) {
-      print(name, grouped(count_at(body, name)));
-    }
-    print("average ttl", span_of(body, "average_ttl"));
-  });
-}
-
-exit_code top(context& with) {
-  return show_answer(with, "cache top", "/admin/cache/stats", [&with](const json::value& body) {
-    table shown{{{"READS", align::right}, {"KEY"}}};
-    for (const json::value& one : items_at(body, "top")) {
-      shown.add({grouped(count_at(one, "reads")), text_at(one, "key")});
-    }
-    if (shown.empty()) {
-      with.around.err << "Nothing has been read since the server was started.\n";
       return;
     }
     shown.print(with.around.out, with.around.out_is_terminal ? with.around.columns : 0);
@@ -262,7 +259,7 @@ std::vector<command> entry_commands() {
                     "millrace cache set page:home - --content-type text/html"},
        .run = set},
       {.name = "cache del",
-       .purpose = "Forget keys, all that fit a pattern, or all with a tag.",
+       .purpose = "Forget keys, all that fit a pattern or have a tag, or what a rule says.",
        .arguments = {{.name = "KEY", .purpose = "the keys", .required = false, .repeated = true}},
        .options = with_reading_options(
            {{.name = "--pattern",
@@ -271,9 +268,17 @@ std::vector<command> entry_commands() {
             {.name = "--tag",
              .value = "TAG",
              .purpose = "all that was put with the tag, in no time however much that is",
+             .repeated = true},
+            {.name = "--rule",
+             .value = "NAME",
+             .purpose = "what the configuration says of this change; see `cache families`"},
+            {.name = "--part",
+             .value = "NAME=VALUE",
+             .purpose = "a part of the rule's keys: bot_id=7",
              .repeated = true}}),
        .examples = {"millrace cache del user:7 user:8", "millrace cache del --pattern 'vector:7:*'",
-                    "millrace cache del --tag users"},
+                    "millrace cache del --tag users",
+                    "millrace cache del --rule bot --part bot_id=7 --part user_id=42"},
        .run = remove},
   };
 }
@@ -289,16 +294,6 @@ std::vector<command> cache_commands() {
        .options = with_listing_options({}),
        .examples = {"millrace cache ls", "millrace cache ls 'user:*' --limit 10"},
        .run = list});
-  all.push_back({.name = "cache stats",
-                 .purpose = "Show what the cache holds and its hit rate.",
-                 .options = with_reading_options({}),
-                 .examples = {"millrace cache stats"},
-                 .run = stats});
-  all.push_back({.name = "cache top",
-                 .purpose = "Show the keys that are read most often.",
-                 .options = with_reading_options({}),
-                 .examples = {"millrace cache top"},
-                 .run = top});
   all.push_back({.name = "cache clear",
                  .purpose = "Forget everything that is cached.",
                  .options = with_reading_options({yes_option()}),

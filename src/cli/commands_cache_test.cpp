@@ -2,12 +2,15 @@
 #include "served.hpp"
 
 #include <millrace/base/json.hpp>
+#include <millrace/cache/declared_cache.hpp>
 
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace millrace::cli {
@@ -99,6 +102,77 @@ TEST_F(CacheCommands, NameTheOptionThatIsWrong) {
   EXPECT_EQ(run({"set", "k", "v", "--ttl", "soon"}), exit_code::usage);
   EXPECT_EQ(run({"set", "k", "v", "--lease", "x"}), exit_code::usage);
   EXPECT_TRUE(err().starts_with("millrace: --lease")) << err();
+}
+
+TEST_F(CacheCommands, NameTheYearWhereATimeIsTooLong) {
+  for (const char* span : {"400d", "soon", "40000d"}) {
+    EXPECT_EQ(run({"set", "k", "v", "--ttl", span}), exit_code::usage);
+    EXPECT_NE(err().find("at most a year"), std::string::npos) << err();
+    EXPECT_EQ(err().find("36500"), std::string::npos) << err();
+  }
+}
+
+class FamilyCommands : public CacheCommands {
+protected:
+  static cache::declared_cache declare() {
+    using std::chrono::seconds;
+    return {.families = std::move(
+                *cache::family_set::make({{.name = "user",
+                                           .pattern = "user:{user_id}",
+                                           .ttl = seconds{900},
+                                           .tags = {"user {user_id}"},
+                                           .compress_above = 1024,
+                                           .stale_if_error = seconds{60},
+                                           .warm = 5}},
+                                         {{.name = "user", .removes = {"user:{user_id}"}}}))};
+  }
+
+  exit_code run_there(words args) {
+    args.insert(args.begin(), "cache");
+    return there_.world.run(std::move(args));
+  }
+  [[nodiscard]] std::string said() const { return there_.world.out.str(); }
+
+  cache::declared_cache declared_{declare()};
+  served there_{{.declared = &declared_}};
+};
+
+TEST_F(FamilyCommands, ShowFamiliesAndRules) {
+  ASSERT_EQ(run_there({"families"}), exit_code::done) << there_.world.err.str();
+  for (const char* text : {"user:{user_id}", "user {user_id}", "compressed from 1024 B",
+                           "stale if error 1m", "warms 5", "RULE"}) {
+    EXPECT_NE(said().find(text), std::string::npos) << text << "\n" << said();
+  }
+  ASSERT_EQ(run_there({"families", "--json"}), exit_code::done);
+  EXPECT_EQ(text_at(parse_json(said()).value(), "families.0.family"), "user");
+  ASSERT_EQ(run({"families"}), exit_code::done);
+  EXPECT_NE(err().find("No family"), std::string::npos);
+}
+
+TEST_F(FamilyCommands, ShowNumbersByFamily) {
+  (void)run_there({"set", "user:7", "v"});
+  (void)run_there({"get", "user:7"});
+  (void)run_there({"get", "other"});
+  ASSERT_EQ(run_there({"stats"}), exit_code::done);
+  EXPECT_NE(said().find("FAMILY"), std::string::npos) << said();
+  EXPECT_NE(said().find("user"), std::string::npos);
+  ASSERT_EQ(run_there({"top"}), exit_code::done);
+  EXPECT_NE(said().find("user    user:7"), std::string::npos) << said();
+  ASSERT_EQ(run_there({"top", "--family", "user"}), exit_code::done);
+  EXPECT_EQ(said().find("other"), std::string::npos) << said();
+  EXPECT_EQ(run_there({"stats", "--family", "none"}), exit_code::usage);
+}
+
+TEST_F(FamilyCommands, ForgetWhatARuleSays) {
+  (void)run_there({"set", "user:7", "v"});
+  ASSERT_EQ(run_there({"del", "--rule", "user", "--part", "user_id=7"}), exit_code::done)
+      << there_.world.err.str();
+  EXPECT_EQ(said(), "1 deleted, 0 tags invalidated\n");
+  EXPECT_EQ(run_there({"get", "user:7"}), exit_code::not_found);
+  EXPECT_EQ(run_there({"del", "--rule", "user"}), exit_code::usage);
+  EXPECT_EQ(run_there({"del", "--rule", "none"}), exit_code::usage);
+  EXPECT_EQ(run_there({"del", "--part", "user_id=7", "--tag", "a"}), exit_code::usage);
+  EXPECT_EQ(run_there({"del", "--rule", "user", "--part", "user_id"}), exit_code::usage);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "config.hpp"
 
+#include "config_cache.hpp"
 #include "config_file.hpp"
 #include "config_limits.hpp"
 #include "config_value.hpp"
@@ -12,6 +13,7 @@
 #include <millrace/engine/limits.hpp>
 #include <millrace/engine/session_steps.hpp>
 #include <millrace/queue/limits.hpp>
+#include <millrace/secrets/secret_bytes.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -259,6 +261,25 @@ constexpr std::array settings{
                                                           : engine::session_overflow::end_oldest;
               return result<void>();
             }},
+    setting{"sessions.encrypt", "MILLRACE_SESSIONS_ENCRYPT", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.sessions.encrypt, from.as_flag());
+            }},
+    setting{"cache.profile", "MILLRACE_CACHE_PROFILE", "",
+            [](const config_value& from, serve_settings& into) {
+              into.cache.profiles_from = from.place();
+              return put(into.cache.profiles, from.as_texts());
+            }},
+    setting{"encryption.key_file", "MILLRACE_ENCRYPTION_KEY_FILE", "",
+            [](const config_value& from, serve_settings& into) {
+              into.cache.key_file_from = from.place();
+              return put(into.cache.key_file, from.as_text());
+            }},
+    // A secret does not belong into a file of settings.
+    setting{"", "MILLRACE_ENCRYPTION_KEYS", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.cache.keys, from.as_text());
+            }},
     // Names of other backends, in the environment only.
     setting{"", "CACHE_DEFAULT_TTL", "",
             [](const config_value& from, serve_settings& into) {
@@ -335,7 +356,10 @@ std::unexpected<error> unknown_key(const file_entry& entry) {
     detail += fmt::format("; did you mean '{}'?", *meant);
   } else {
     detail += fmt::format("; known are {}", fmt::join(known, ", "));
-    if (!of_queue) detail += ", queues.NAME.*, limits.policies.NAME.*";
+    if (!of_queue) {
+      detail +=
+          ", queues.NAME.*, limits.policies.NAME.*, cache.families.NAME.*, cache.rules.NAME.*";
+    }
   }
   return invalid(entry.where, std::move(detail), "unknown_key");
 }
@@ -360,6 +384,10 @@ result<void> apply_file(const std::string& file, serve_settings& into) {
     }
     if (is_limit_key(entry)) {
       if (auto applied = apply_limit_key(entry, into.limits); !applied) return applied;
+      continue;
+    }
+    if (is_family_key(entry)) {
+      apply_family_key(entry, into.cache);
       continue;
     }
     const std::string key = fmt::format("{}", fmt::join(entry.path, "."));
@@ -433,6 +461,11 @@ result<serve_settings> load_settings(const invocation& flags, const surroundings
   if (auto sound = check_limits(loaded.limits); !sound) {
     return std::unexpected(std::move(sound.error()));
   }
+  auto declared =
+      declare_cache(loaded.cache, around.variable, loaded.sessions.encrypt, loaded.warnings);
+  if (!declared) return std::unexpected(std::move(declared.error()));
+  loaded.declared = std::move(*declared);
+  secrets::wipe(loaded.cache.keys);
   loaded.engine.directory = loaded.data;
   loaded.engine.redis = with_pieces(std::move(loaded.engine.redis), loaded.redis_by_pieces);
   if (!loaded.engine.redis.url.empty() && loaded.data != serve_settings{}.data) {

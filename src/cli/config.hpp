@@ -1,6 +1,7 @@
 #pragma once
 
 #include "command.hpp"
+#include "config_cache.hpp"
 #include "config_redis.hpp"
 
 #include <millrace/base/clock.hpp>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +48,9 @@ struct serve_settings {
   std::map<std::string, queue_changes> queues;
   limit_settings limits;
   http::session_settings sessions;
+  /// As it was written, and what it comes to.
+  cache_texts cache;
+  std::shared_ptr<const cache::declared_cache> declared;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;
 };

@@ -86,6 +86,21 @@ std::string config_value::shown() const {
   return std::visit(show{}, value_);
 }
 
+std::vector<std::string> config_value::as_setting() const {
+  struct take {
+    std::vector<std::string> operator()(const std::string& text) const { return {text}; }
+    std::vector<std::string> operator()(std::int64_t number) const {
+      return {fmt::format("{}", number)};
+    }
+    std::vector<std::string> operator()(double number) const { return {fmt::format("{}", number)}; }
+    std::vector<std::string> operator()(bool flag) const { return {flag ? "true" : "false"}; }
+    std::vector<std::string> operator()(const std::vector<std::string>& texts) const {
+      return texts;
+    }
+  };
+  return std::visit(take{}, value_);
+}
+
 std::unexpected<error> config_value::refuse(std::string_view allowed) const {
   return invalid(place_, fmt::format("{} is not {}", shown(), allowed), "invalid_configuration");
 }

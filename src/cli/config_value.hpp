@@ -39,6 +39,9 @@ public:
   [[nodiscard]] result<bool> as_flag() const;
   [[nodiscard]] result<std::string> as_choice(std::vector<std::string_view> allowed) const;
 
+  /// As it was written, for whoever reads texts: a list as it is, anything else as one.
+  [[nodiscard]] std::vector<std::string> as_setting() const;
+
   [[nodiscard]] std::unexpected<error> refuse(std::string_view allowed) const;
 
 private:

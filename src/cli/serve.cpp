@@ -5,6 +5,7 @@
 #include "serving.hpp"
 #include "version.hpp"
 
+#include <millrace/cache/key_check.hpp>
 #include <millrace/client/endpoint.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/http/server.hpp>
@@ -101,6 +102,7 @@ http::server_options server_options(const serve_settings& settings, const opened
   if (settings.cache_ttl) options.cache_ttl = *settings.cache_ttl;
   options.sessions = settings.sessions;
   options.near_cache = engine.near.get();
+  options.declared = settings.declared.get();
   options.limits.connections_max = settings.connections_max;
   options.limits.body_bytes_max = settings.body_bytes_max;
   options.on_request = [&log](const http::request_record& request) {
@@ -168,6 +170,10 @@ exit_code serve_with(context& with, const serve_settings& settings) {
     return engine.error().kind == errc::unavailable ? exit_code::unavailable : code;
   }
   engine::store& store = *engine->store;
+  if (settings.declared->ring() != nullptr) {
+    auto known = cache::check_keys(store, *settings.declared->ring());
+    if (!known) return fail_to_start(with, known.error());
+  }
   if (auto set = configure_queues(store, settings); !set) return fail_to_start(with, set.error());
 
   const std::uint32_t threads =

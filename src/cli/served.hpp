@@ -23,8 +23,8 @@ namespace millrace::cli {
 /// For tests.
 class served final {
 public:
-  served()
-      : work_(context_.get_executor()), server_(context_, store_, {.listen = {"127.0.0.1:0"}}) {
+  explicit served(http::server_options options = {})
+      : work_(context_.get_executor()), server_(context_, store_, on_any_port(std::move(options))) {
     if (!server_.start()) std::abort();
     world.variables["MILLRACE_URL"] = server_.addresses().front();
     thread_ = std::jthread{[this] { context_.run(); }};
@@ -61,6 +61,11 @@ public:
   captured world;
 
 private:
+  static http::server_options on_any_port(http::server_options options) {
+    options.listen = {"127.0.0.1:0"};
+    return options;
+  }
+
   model::model_store store_;
   asio::io_context context_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;

@@ -13,6 +13,7 @@ namespace {
 using engine::take_limits;
 
 constexpr int kind_limits = 5;  // of lua/dispatch.lua
+constexpr std::int64_t is_blocked = 2;
 
 /// A script reads all of them with one command, whose arguments are bounded.
 constexpr std::size_t meters_max = 2000;
@@ -29,8 +30,11 @@ std::string meter_of(const std::string& project, const engine::limit_check& what
 }  // namespace
 
 bool is_hot_limits(const engine::transaction& what) {
-  return !what.idempotency && what.steps.size() == 1 &&
-         std::holds_alternative<take_limits>(what.steps.front());
+  if (what.idempotency || what.steps.size() != 1) return false;
+  const auto* const take = std::get_if<take_limits>(&what.steps.front());
+  return take != nullptr && std::ranges::all_of(take->checks, [](const engine::limit_check& each) {
+    return each.algorithm != engine::limit_algorithm::concurrency && each.penalty.after == 0;
+  });
 }
 
 bool limit_encoder::is_full() const noexcept {
@@ -80,13 +84,15 @@ engine::commit_result limit_decoder::next(const engine::transaction& asked) {
   out.limits.reserve(step.checks.size());
   for (const engine::limit_check& each : step.checks) {
     engine::limit_state& one = out.limits.emplace_back();
-    one.allowed = in_.number(1) == 1;
+    const std::int64_t flags = in_.number(1);
+    one.allowed = flags % 2 == 1;
     one.count = static_cast<std::uint64_t>(in_.number(7));
     one.limit = engine::size_of(each);
     one.remaining = one.limit - std::min(one.limit, one.count);
     one.window_start = from_micros(in_.distance());
     one.reset_time = from_micros(in_.distance());
     one.retry_after = duration{in_.number(7)};
+    if (flags >= is_blocked) one.blocked_until = from_micros(in_.number(7));
   }
   if (in_.failed()) return std::unexpected(engine::refusal{bad_answer(), 0});
   engine::committed done{.level = std::min(asked.level, strongest_)};

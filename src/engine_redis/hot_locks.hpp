@@ -5,6 +5,7 @@
 #include <millrace/engine/store.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -45,6 +46,8 @@ public:
   [[nodiscard]] engine::commit_result next(const engine::transaction& asked);
 
 private:
+  [[nodiscard]] std::optional<engine::outcome> outcome_of(const engine::step& step);
+
   fields in_;
   engine::durability strongest_;
   timestamp now_;

@@ -198,6 +198,34 @@ result<std::vector<result<put_cache>>> decode_cache_items(std::string_view body,
   return out;
 }
 
+result<put_cache> decode_cache_item(std::string_view body, const std::string& project) {
+  const result<json::value> parsed = parse_json(body);
+  if (!parsed) return std::unexpected(parsed.error());
+  return read_item(*parsed, body, project);
+}
+
+result<engine::delete_cache> decode_cache_delete(std::string_view body,
+                                                 const std::string& project) {
+  using delete_rule = member_rule<engine::delete_cache>;
+  static constexpr std::array delete_rules{
+      delete_rule{"key",
+                  [](const json::value& from, engine::delete_cache& into, const field_path& field) {
+                    return store_in(into.at.key, read_text(from, field));
+                  }},
+      delete_rule{"if_version",
+                  [](const json::value& from, engine::delete_cache& into, const field_path& field) {
+                    constexpr std::int64_t version_max = (std::int64_t{1} << 53U) - 1;
+                    return store_in(into.version, read_integer(from, 1, version_max, field));
+                  }},
+  };
+  const result<json::value> parsed = parse_json(body);
+  if (!parsed) return std::unexpected(parsed.error());
+  engine::delete_cache out{.at = {.project = project, .key = {}}};
+  auto read = read_members<engine::delete_cache>(*parsed, delete_rules, out, {});
+  if (!read) return std::unexpected(std::move(read.error()));
+  return out;
+}
+
 result<cache_claim_request> decode_cache_claim(std::string_view body) {
   using claim_rule = member_rule<cache_claim_request>;
   static constexpr std::array claim_rules{
@@ -290,65 +318,6 @@ void append_cache_claimed(std::string& out, const engine::cache_claimed& claimed
     append_cache_value(out, *claimed.found);
   }
   out += '}';
-}
-
-double hit_rate(const cache::cache_numbers& of) noexcept {
-  const auto found = static_cast<double>(of.hits + of.stale);
-  const double all = found + static_cast<double>(of.misses);
-  return all > 0 ? found / all : 0;
-}
-
-void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
-                          const cache::cache_numbers& of_process) {
-  struct metric {
-    std::string_view name;
-    std::string_view type;
-    std::string_view help;
-    std::uint64_t value;
-  };
-  const std::array metrics{
-      metric{"entries", "gauge", "Entries in the cache.", of_store.entries},
-      metric{"bytes", "gauge", "What they count against the quota.", of_store.bytes},
-      metric{"bytes_max", "gauge", "The quota.", of_store.bytes_max},
-      metric{"claims", "gauge", "Keys that are being filled.", of_store.claims},
-      metric{"evictions_total", "counter", "Entries that had to go to make room.",
-             of_store.evicted},
-      metric{"expired_total", "counter", "Entries whose time was over.", of_store.expired},
-      metric{"hits_total", "counter", "Reads that found a fresh value.", of_process.hits},
-      metric{"stale_total", "counter", "Reads that found a stale value.", of_process.stale},
-      metric{"misses_total", "counter", "Reads that found nothing.", of_process.misses},
-      metric{"puts_total", "counter", "Values that were put.", of_process.puts},
-  };
-  for (const metric& each : metrics) {
-    fmt::format_to(std::back_inserter(out),
-                   "# HELP millrace_cache_{0} {1}\n# TYPE millrace_cache_{0} {2}\n"
-                   "millrace_cache_{0} {3}\n",
-                   each.name, each.help, each.type, each.value);
-  }
-}
-
-void append_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
-                          const cache::cache_numbers& of_process) {
-  const auto at = std::back_inserter(out);
-  fmt::format_to(
-      at,
-      R"({{"entries":{},"bytes":{},"bytes_max":{},"claims":{},"evicted":{},)"
-      R"("expired":{},"hits":{},"stale":{},"misses":{},"hit_rate":{:.4f},"near_hits":{},"puts":{},)"
-      R"("loads":{},"failed_loads":{},"average_ttl":)",
-      of_store.entries, of_store.bytes, of_store.bytes_max, of_store.claims, of_store.evicted,
-      of_store.expired, of_process.hits, of_process.stale, of_process.misses, hit_rate(of_process),
-      of_process.near_hits, of_process.puts, of_process.loads, of_process.failed_loads);
-  append_number(out, to_seconds(of_process.average_ttl));
-  out += R"(,"average_load":)";
-  append_number(out, to_seconds(of_process.average_load));
-  out += R"(,"top":[)";
-  for (const auto& each : of_process.top) {
-    if (&each != &of_process.top.front()) out += ',';
-    out += R"({"key":)";
-    append_json_string(out, each.key);
-    fmt::format_to(at, R"(,"reads":{}}})", each.reads);
-  }
-  out += "]}";
 }
 
 }  // namespace millrace::http

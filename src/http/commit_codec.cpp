@@ -2,12 +2,15 @@
 
 #include "enqueue_codec.hpp"
 #include "event_codec.hpp"
+#include "group_codec.hpp"
 #include "json_members.hpp"
 #include "lock_codec.hpp"
 #include "progress_codec.hpp"
+#include "session_codec.hpp"
 
 #include <millrace/base/json.hpp>
 #include <millrace/engine/limits.hpp>
+#include <millrace/http/cache_codec.hpp>
 #include <millrace/http/job_codec.hpp>
 
 #include <boost/json/array.hpp>
@@ -63,6 +66,9 @@ struct step_context {
   step_text& text;
   const std::string& project;
   const engine::store_traits& store;
+  const session_settings& sessions;
+  /// Of the session that the step names.
+  std::string& session_id;
 };
 using step_result = result<engine::step>;
 
@@ -154,6 +160,32 @@ step_result read_release_lock(const step_context& with) {
       engine::release_lock{.key = std::move(lock->key), .token = std::move(lock->token)}};
 }
 
+step_result read_pass_fence(const step_context& with) {
+  result<std::string> resource = with.text.take("resource");
+  if (!resource) return std::unexpected(std::move(resource.error()));
+  const result<std::uint64_t> fence = decode_fence(with.text.rest());
+  if (!fence) return std::unexpected(fence.error());
+  return engine::step{engine::pass_fence{
+      .key = {.project = with.project, .resource = std::move(*resource)}, .fence = *fence}};
+}
+
+// In a commit every delivery has to be this consumer's, unless it says otherwise.
+step_result read_ack_events(const step_context& with) {
+  result<std::string> stream = with.text.take("stream");
+  if (!stream) return std::unexpected(std::move(stream.error()));
+  return as_step(decode_settle(with.text.rest(),
+                               {.project = with.project, .name = std::move(*stream)},
+                               engine::settle_deliveries::verdict::done, true));
+}
+
+template <class Read>
+step_result store_session_id(const step_context& with, Read read) {
+  result<std::string> id = with.text.take("id");
+  if (!id) return std::unexpected(std::move(id.error()));
+  with.session_id = std::move(*id);
+  return read();
+}
+
 step_result read_progress_step(const step_context& with) {
   result<std::string> id = with.text.take("correlation_id");
   if (!id) return std::unexpected(std::move(id.error()));
@@ -166,6 +198,42 @@ step_result read_agent_step(const step_context& with) {
   result<std::string> agent = with.text.take("agent");
   if (!agent) return std::unexpected(std::move(agent.error()));
   return as_step(decode_agent(with.text.rest(), with.project, std::move(*flow), std::move(*agent)));
+}
+
+step_result read_create_session(const step_context& with) {
+  return as_step(decode_create_session(with.text.rest(), with.project, with.sessions));
+}
+
+step_result read_update_session(const step_context& with) {
+  return store_session_id(with, [&with]() -> step_result {
+    return as_step(decode_session_update(with.text.rest(), with.project));
+  });
+}
+
+step_result read_delete_session(const step_context& with) {
+  return store_session_id(with, [&with]() -> step_result {
+    if (with.text.rest() == "{}") {
+      return engine::step{engine::end_session{{.project = with.project}}};
+    }
+    return invalid("id", "session.delete has nothing but an id.", "unknown_member");
+  });
+}
+
+step_result read_cache_put(const step_context& with) {
+  return as_step(decode_cache_item(with.text.rest(), with.project));
+}
+
+step_result read_cache_delete(const step_context& with) {
+  return as_step(decode_cache_delete(with.text.rest(), with.project));
+}
+
+step_result read_cache_invalidate(const step_context& with) {
+  result<std::string> tag = with.text.take("tag");
+  if (!tag) return std::unexpected(std::move(tag.error()));
+  if (with.text.rest() != "{}") {
+    return invalid("tag", "cache.invalidate has nothing but a tag.", "unknown_member");
+  }
+  return engine::step{engine::invalidate_tag{.project = with.project, .tag = std::move(*tag)}};
 }
 
 struct op_rule {
@@ -188,10 +256,19 @@ constexpr std::array op_rules{
     op_rule{"lock.release", &read_release_lock},
     op_rule{"progress.put", &read_progress_step},
     op_rule{"agent.put", &read_agent_step},
+    op_rule{"lock.pass", &read_pass_fence},
+    op_rule{"event.ack", &read_ack_events},
+    op_rule{"session.create", &read_create_session},
+    op_rule{"session.update", &read_update_session},
+    op_rule{"session.delete", &read_delete_session},
+    op_rule{"cache.put", &read_cache_put},
+    op_rule{"cache.delete", &read_cache_delete},
+    op_rule{"cache.invalidate", &read_cache_invalidate},
 };
 
 step_result read_step(const json::value& parsed, std::string_view raw, commit_request& into,
-                      const std::string& project, const engine::store_traits& store) {
+                      const std::string& project, const engine::store_traits& store,
+                      const session_settings& sessions) {
   const json::object* members = parsed.if_object();
   if (members == nullptr) return invalid("", "a step must be an object.");
   step_text text(*members, raw);
@@ -200,7 +277,10 @@ step_result read_step(const json::value& parsed, std::string_view raw, commit_re
   for (const op_rule& rule : op_rules) {
     if (rule.op != *op) continue;
     into.ops.push_back(std::move(*op));
-    return rule.read({text, project, store});
+    std::string session_id;
+    step_result step = rule.read({text, project, store, sessions, session_id});
+    if (!session_id.empty()) into.session_ids[into.ops.size() - 1] = std::move(session_id);
+    return step;
   }
   std::string known;
   for (const op_rule& rule : op_rules) known.append(known.empty() ? "" : ", ").append(rule.op);
@@ -218,6 +298,8 @@ constexpr std::array body_rules{
 
 struct outcome_writer {
   std::string& out;
+  const engine::step* step;
+  std::string_view session_id;
 
   void operator()(const engine::job_enqueued& done) const {
     append_open_job(out, done.made);
@@ -237,6 +319,23 @@ struct outcome_writer {
     append_progress_entry(out, done.entry);
   }
   void operator()(const engine::agent_changed& done) const { append_agent(out, done.what); }
+  void operator()(const engine::deliveries_settled& done) const { append_settled(out, done); }
+  void operator()(const engine::session_changed& done) const {
+    const bool begun = step != nullptr && std::holds_alternative<engine::create_session>(*step);
+    append_session(out, done.session, begun ? session_id : std::string_view{});
+    if (!begun) return;
+    out.pop_back();
+    fmt::format_to(std::back_inserter(out), R"(,"ended":{}}})", done.ended);
+  }
+  void operator()(const engine::cache_stored& done) const {
+    const auto* put = step == nullptr ? nullptr : std::get_if<engine::put_cache>(step);
+    append_cache_stored(out, put == nullptr ? std::string_view{} : put->at.key, done);
+  }
+  void operator()(const engine::cache_dropped& done) const {
+    const bool by_tag = step != nullptr && std::holds_alternative<engine::invalidate_tag>(*step);
+    fmt::format_to(std::back_inserter(out), R"({{"{}":{}}})",
+                   by_tag ? "invalidated_tags" : "deleted", by_tag ? 1 : done.count);
+  }
   void operator()(const auto&) const { out += "{}"; }
 };
 
@@ -250,7 +349,8 @@ error of_step(error why, std::size_t index) {
 }
 
 result<commit_request> decode_commit(std::string_view body, const std::string& project,
-                                     const engine::store_traits& store) {
+                                     const engine::store_traits& store,
+                                     const session_settings& sessions) {
   const std::string_view text = body.empty() ? std::string_view{"{}"} : body;
   const result<json::value> parsed = parse_json(text);
   if (!parsed) return std::unexpected(parsed.error());
@@ -270,7 +370,7 @@ result<commit_request> decode_commit(std::string_view body, const std::string& p
   std::size_t index = 0;
   for_each_raw_element(raw_member(text, "steps").value_or("[]"), [&](std::string_view raw) {
     if (why) return;
-    step_result step = read_step(array->at(index), raw, out, project, store);
+    step_result step = read_step(array->at(index), raw, out, project, store, sessions);
     if (step) {
       out.steps.push_back(std::move(*step));
     } else {
@@ -297,7 +397,12 @@ void append_results(std::string& out, const commit_request& asked,
       append_published(out, step->stream, *published);
       out += '}';
     } else {
-      std::visit(outcome_writer{out}, outcomes[i]);
+      const auto id = asked.session_ids.find(i);
+      std::visit(outcome_writer{.out = out,
+                                .step = i < asked.steps.size() ? &asked.steps[i] : nullptr,
+                                .session_id = id == asked.session_ids.end() ? std::string_view{}
+                                                                            : id->second},
+                 outcomes[i]);
     }
     out += '}';
   }

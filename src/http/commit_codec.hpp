@@ -2,7 +2,10 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
+#include <millrace/http/session_settings.hpp>
 
+#include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +18,9 @@ struct commit_request {
   std::vector<engine::step> steps;
   /// The `op` of each.
   std::vector<std::string> ops;
+  /// The id of the session that a step names, beside its place; of one that begins a session, once
+  /// it has been given.
+  std::map<std::size_t, std::string> session_ids;
   std::optional<engine::durability> level;
 };
 
@@ -22,7 +28,8 @@ struct commit_request {
 /// its path stands beside `op`. Errors: those of the routes, with the field below `steps.{index}`.
 [[nodiscard]] result<commit_request> decode_commit(std::string_view body,
                                                    const std::string& project,
-                                                   const engine::store_traits& store);
+                                                   const engine::store_traits& store,
+                                                   const session_settings& sessions);
 
 /// One entry a step: its `op`, and what the route that does the same would answer.
 void append_results(std::string& out, const commit_request& asked,

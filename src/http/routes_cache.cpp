@@ -2,11 +2,13 @@
 #include "routes.hpp"
 
 #include <millrace/base/text_time.hpp>
+#include <millrace/cache/parse_life.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/http/cache_codec.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <utility>
@@ -84,31 +86,30 @@ result<void> read_condition(const request& what, cache_expectation& expects,
 result<duration> read_span(query_reader& query, std::string_view name, duration otherwise) {
   const auto text = query.text(name);
   if (!text) return otherwise;
-  auto span = parse_duration(*text, name);
-  // What is said about durations in general names another bound than this one.
-  if (!span) {
-    return invalid(std::string{name},
-                   fmt::format("{} must be a duration such as 500ms, 30s or 5m, at most a year; "
-                               "\"{}\" is not.",
-                               name, *text),
-                   "invalid_duration");
-  }
-  if (*span <= engine::cache_ttl_max) return span;
-  return invalid(std::string{name}, fmt::format("{} must be at most a year.", name));
+  return cache::parse_life(*text, name);
 }
 
-result<engine::put_cache> read_put(const service& with, request& what) {
+struct guarded_put {
+  engine::put_cache step;
+  std::optional<engine::pass_fence> guard;
+};
+
+result<guarded_put> read_put(const service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) return std::unexpected(std::move(query.error()));
   engine::put_cache step{.at = key_in_path(with, what)};
-  const auto ttl = read_span(*query, "ttl", with.cache.default_ttl());
+  const bool has_ttl = query->has("ttl");
+  // Zero: what its family says, or the default.
+  const auto ttl = read_span(*query, "ttl", duration{0});
   const auto stale_for = read_span(*query, "stale_for", duration{0});
   step.tags = query->texts("tag");
   const auto lease = query->text("lease");
+  auto guard = read_guard(*query, with.project);
   if (auto checked = query->finish(); !checked) return std::unexpected(std::move(checked.error()));
+  if (!guard) return std::unexpected(std::move(guard.error()));
   if (!ttl) return std::unexpected(ttl.error());
   if (!stale_for) return std::unexpected(stale_for.error());
-  if (*ttl == duration{0}) return invalid("ttl", "ttl must be more than 0.");
+  if (has_ttl && *ttl == duration{0}) return invalid("ttl", "ttl must be more than 0.");
   step.ttl = *ttl;
   step.stale_for = *stale_for;
   if (lease) {
@@ -121,7 +122,27 @@ result<engine::put_cache> read_put(const service& with, request& what) {
   }
   step.content_type = what[header::content_type];
   step.value = std::move(what.body);
-  return step;
+  return guarded_put{.step = std::move(step), .guard = std::move(*guard)};
+}
+
+// A write behind a fence happens together with the look at it. borrows: awaited in place
+awaitable<result<engine::cache_stored>> put_entry(service& with, guarded_put what) {
+  if (!what.guard) co_return co_await with.cache.put(std::move(what.step));
+  if (auto ready = with.cache.prepare(what.step); !ready) {
+    co_return std::unexpected(std::move(ready.error()));
+  }
+  engine::transaction one;
+  one.steps.emplace_back(std::move(what.step));
+  one.steps.emplace_back(std::move(*what.guard));
+  auto done = co_await engine::commit(with.store, std::move(one));
+  if (!done) co_return std::unexpected(std::move(done.error().why));
+  co_return std::get<engine::cache_stored>(done->outcomes.front());
+}
+
+// Leases come from the stamps of the store, which are taken from its clock in microseconds.
+duration since_claimed(std::uint64_t lease, timestamp filled_at) {
+  const auto claimed = from_micros(static_cast<std::int64_t>(lease));
+  return std::clamp<duration>(filled_at - claimed, duration{0}, engine::claim_lease_max);
 }
 
 awaitable<void> claim_into(shared_cache* from, engine::claim_cache what, duration wait,
@@ -134,7 +155,8 @@ awaitable<void> claim_into(shared_cache* from, engine::claim_cache what, duratio
 awaitable<response> get_cached(service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) co_return problem(query.error());
-  const auto too = query->flag("stale") ? shared_cache::stale::yes : shared_cache::stale::no;
+  using stale = shared_cache::stale;
+  const auto too = query->flag("stale") ? stale::yes : stale::by_family;
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
   auto found = co_await with.cache.get_aged(key_in_path(with, what), too);
@@ -165,9 +187,11 @@ awaitable<response> get_cached(service& with, request& what) {
 awaitable<response> put_cached(service& with, request& what) {
   auto step = read_put(with, what);
   if (!step) co_return problem(step.error());
-  const std::string key = step->at.key;
-  const auto done = co_await with.cache.put(std::move(*step));
+  const std::string key = step->step.at.key;
+  const std::uint64_t lease = step->step.lease;
+  const auto done = co_await put_entry(with, std::move(*step));
   if (!done) co_return problem(done.error());
+  if (lease != 0) with.cache.count_load(key, since_claimed(lease, done->created_at));
   std::string body;
   append_cache_stored(body, key, *done);
   response out = json_response(std::move(body));

@@ -81,6 +81,21 @@ awaitable<response> put_each(service& with, std::vector<result<engine::put_cache
   co_return json_response(std::move(body));
 }
 
+// What is wrong with a part is said where it was given.
+// borrows: awaited in place
+awaitable<response> apply_rule(service& with, std::string rule,
+                               cache::shared_cache::rule_parts parts) {
+  auto done = co_await with.cache.apply_rule(with.project, std::move(rule), std::move(parts));
+  if (!done) {
+    error why = std::move(done.error());
+    const bool of_part = why.kind == errc::invalid_argument && why.field != "rule";
+    if (of_part) why.field = "part." + why.field;
+    co_return problem(why);
+  }
+  co_return json_response(
+      fmt::format(R"({{"deleted":{},"invalidated_tags":{}}})", done->keys, done->tags));
+}
+
 }  // namespace
 
 awaitable<response> get_many_cached(service& with, request& what) {
@@ -92,7 +107,7 @@ awaitable<response> get_many_cached(service& with, request& what) {
   // What one answer carries ends where one read of the store does: of large values a few at a time.
   std::vector<std::string> keys = asked->keys;
   auto found = co_await with.cache.get_some(with.project, std::move(keys),
-                                            asked->stale ? stale::yes : stale::no);
+                                            asked->stale ? stale::yes : stale::by_family);
   if (!found) co_return problem(found.error());
   std::string body = R"({"items":[)";
   for (std::size_t i = 0; i < found->size(); ++i) {
@@ -148,14 +163,21 @@ awaitable<response> invalidate_cached(service& with, request& what) {
   if (!query) co_return problem(query.error());
   auto pattern = query->text("pattern");
   const auto tags = query->texts("tag");
+  auto rule = query->text("rule");
+  auto parts = query->prefixed("part.");
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
-  if (pattern.has_value() != tags.empty()) {
+  const int ways = (pattern ? 1 : 0) + (tags.empty() ? 0 : 1) + (rule ? 1 : 0);
+  if (ways != 1) {
     co_return problem(invalid("pattern",
-                              "pattern or tag has to be given, and not both; "
+                              "One of pattern, tag and rule has to be given, and not two of them; "
                               "DELETE /admin/cache/clear clears everything.")
                           .error());
   }
+  if (!rule && !parts.empty()) {
+    co_return problem(invalid("part", "Parts go with a rule.").error());
+  }
+  if (rule) co_return co_await apply_rule(with, std::move(*rule), std::move(parts));
   if (pattern) co_return answer_count(co_await with.cache.remove_matching(with.project, *pattern));
   const auto fine = engine::check_cache_tags(tags);
   if (!fine) co_return problem(fine.error());
@@ -193,44 +215,6 @@ awaitable<response> list_cached(service& with, request& what) {
   body += ']';
   append_list_end(body, found->cursor);
   co_return json_response(std::move(body));
-}
-
-awaitable<response> show_cache_stats(service& with, request& what) {
-  const auto checked = check_no_query(what);
-  if (!checked) co_return problem(checked.error());
-  const auto of_store =
-      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
-  if (!of_store) co_return problem(of_store.error());
-  std::string body;
-  append_cache_numbers(body, *of_store, with.cache.numbers());
-  co_return json_response(std::move(body));
-}
-
-awaitable<response> clear_cached(service& with, request& what) {
-  const auto checked = check_no_query(what);
-  if (!checked) co_return problem(checked.error());
-  co_return answer_count(co_await with.cache.clear(with.project));
-}
-
-awaitable<response> show_cache_health(service& with, request& what) {
-  const auto checked = check_no_query(what);
-  if (!checked) co_return problem(checked.error());
-  const auto of_store =
-      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
-  const cache::cache_numbers numbers = with.cache.numbers();
-  std::string body =
-      fmt::format(R"({{"status":"{}","engine":"{}","hit_rate":{:.4f},"hits":{},"misses":{})",
-                  of_store ? "ok" : "failing", with.store.traits().engine, hit_rate(numbers),
-                  numbers.hits + numbers.stale, numbers.misses);
-  if (of_store) {
-    fmt::format_to(std::back_inserter(body), R"(,"entries":{},"bytes":{},"bytes_max":{})",
-                   of_store->entries, of_store->bytes, of_store->bytes_max);
-  } else {
-    body += R"(,"error":)";
-    append_problem(body, of_store.error());
-  }
-  body += '}';
-  co_return json_response(std::move(body), of_store ? 200 : 503);
 }
 
 }  // namespace millrace::http

@@ -82,5 +82,80 @@ TEST(Commit, NamesTheStepThatIsWrong) {
             "422 invalid_value steps.0.type");
 }
 
+TEST(Commit, BeginsChangesAndEndsASessionWithOtherSteps) {
+  const test_server server;
+  const reply begun = server.ask(
+      "POST /v1/commit", R"({"steps":[{"op":"session.create","user":"7","data":{"cart":[ 1 ]}},
+                                      {"op":"event.publish","stream":"f","type":"signed_in"}]})");
+  ASSERT_EQ(begun.status, 200U) << begun.body;
+  const auto results = begun.json();
+  const std::string id{results.at("results").at(0).at("result").at("id").as_string().c_str()};
+  EXPECT_EQ(id.size(), 43U);
+  EXPECT_EQ(server.ask("GET /v1/sessions/" + id).json().at("user").as_string(), "7");
+  const reply changed = server.ask(
+      "POST /v1/commit",
+      fmt::format(R"({{"steps":[{{"op":"session.update","id":"{}","data":{{"cart":null,"x":2}},
+                                  "if_version":1}},
+                                {{"op":"job.enqueue","queue":"q"}}]}})",
+                  id));
+  ASSERT_EQ(changed.status, 200U) << changed.body;
+  EXPECT_EQ(changed.body.find(id), std::string::npos) << "an id is told once";
+  const reply shown = server.ask("GET /v1/sessions/" + id);
+  EXPECT_NE(shown.body.find(R"("data":{"x":2})"), std::string::npos) << shown.body;
+  const reply replaced =
+      server.ask("POST /v1/commit",
+                 fmt::format(R"({{"steps":[{{"op":"session.update","id":"{}","data":{{"y":null}},
+                                  "replace":true}}]}})",
+                             id));
+  EXPECT_NE(replaced.body.find(R"("data":{"y":null})"), std::string::npos) << replaced.body;
+  const reply ended =
+      server.ask("POST /v1/commit", fmt::format(R"({{"steps":[{{"op":"session.delete","id":"{}"}},
+                                {{"op":"event.publish","stream":"f","type":"signed_out"}}]}})",
+                                                id));
+  EXPECT_EQ(ended.status, 200U) << ended.body;
+  EXPECT_EQ(server.ask("GET /v1/sessions/" + id).status, 404U);
+}
+
+TEST(Commit, DoesNothingWhereTheSessionIsNotThere) {
+  const test_server server;
+  const reply refused =
+      server.ask("POST /v1/commit", R"({"steps":[{"op":"event.publish","stream":"f","type":"t"},
+                                      {"op":"session.delete","id":"none"}]})");
+  EXPECT_EQ(refused.status, 404U);
+  EXPECT_EQ(refused.text("code"), "session_not_found");
+  EXPECT_TRUE(server.ask("GET /v1/events/f").json().at("events").as_array().empty());
+  EXPECT_EQ(
+      server.ask("POST /v1/commit", R"({"steps":[{"op":"session.delete","id":"none","data":{}}]})")
+          .text("code"),
+      "unknown_member");
+  EXPECT_EQ(server.ask("POST /v1/commit", R"({"steps":[{"op":"session.update","id":"x"}]})")
+                .text("field"),
+            "steps.0.data");
+  EXPECT_EQ(
+      server
+          .ask("POST /v1/commit", R"({"steps":[{"op":"session.create"},{"op":"session.create"}]})")
+          .text("code"),
+      "duplicate_target");
+}
+
+TEST(Commit, NamesASessionAgainWhenItIsRepeated) {
+  const test_server server;
+  const std::string body =
+      R"({"steps":[{"op":"session.create","user":"7","data":{"n":1}},
+                   {"op":"job.enqueue","queue":"q"}]})";
+  const reply first = server.ask("POST /v1/commit", body, "Idempotency-Key: a\r\n");
+  const reply again = server.ask("POST /v1/commit", body, "Idempotency-Key: a\r\n");
+  ASSERT_EQ(first.status, 200U) << first.body;
+  ASSERT_EQ(again.status, 200U) << again.body;
+  EXPECT_EQ(again.header("idempotency-replayed"), "true");
+  const auto one = first.json().at("results").at(0).at("result");
+  const auto two = again.json().at("results").at(0).at("result");
+  EXPECT_EQ(one.at("ref"), two.at("ref"));
+  EXPECT_NE(one.at("id"), two.at("id"));
+  const std::string id{two.at("id").as_string().c_str()};
+  EXPECT_EQ(server.ask("GET /v1/sessions/" + id).status, 200U);
+  EXPECT_EQ(server.ask("GET /v1/users/7/sessions").json().at("count").as_int64(), 1);
+}
+
 }  // namespace
 }  // namespace millrace::http

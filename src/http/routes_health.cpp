@@ -84,6 +84,7 @@ void append_limit_metrics(std::string& out, const std::map<std::string, limit_nu
       family{"near", "Allowed with at most a fifth of the binding limit left.",
              &limit_numbers::near},
       family{"degraded", "Decided without the store.", &limit_numbers::degraded},
+      family{"blocked", "Refused because an id was blocked.", &limit_numbers::blocked},
   };
   const auto at = std::back_inserter(out);
   for (const family& one : families) {
@@ -221,7 +222,12 @@ awaitable<response> show_metrics(service& with, request& what) {
                  "# TYPE millrace_uptime_seconds gauge\nmillrace_uptime_seconds {:.3f}\n",
                  with.options.version, with.store.traits().engine, uptime_seconds(with));
   append_queue_metrics(answer.body, *queues, *now);
-  append_cache_metrics(answer.body, *cached, with.cache.numbers());
+  const cache::cache_numbers numbers = with.cache.numbers();
+  append_cache_metrics(answer.body, *cached, numbers);
+  if (const auto* near = with.cache.near()) {
+    append_near_metrics(answer.body, near->usage(), numbers.near_hits);
+  }
+  append_family_metrics(answer.body, with.cache.numbers_by_family());
   fmt::format_to(std::back_inserter(answer.body),
                  "# HELP millrace_sessions Sessions that have not ended.\n"
                  "# TYPE millrace_sessions gauge\nmillrace_sessions {}\n",

@@ -30,6 +30,12 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t refusals_max = 256;
 /// After an accept that failed (no descriptors left, say) the next one waits so long.
 constexpr std::chrono::milliseconds accept_pause{100};
+/// How long a start waits for the store to tell of changes before the cache is warmed all the same,
+/// and how often it looks.
+constexpr std::chrono::milliseconds near_wait{10'000};
+constexpr std::chrono::milliseconds near_look{100};
+/// How often it is noted which keys are read most.
+constexpr std::chrono::seconds top_interval{60};
 
 std::string host_text(const asio::ip::address& address) {
   return address.is_v6() ? fmt::format("[{}]", address.to_string()) : address.to_string();
@@ -61,6 +67,37 @@ awaitable<void> settle_limits(std::shared_ptr<server_core> core) {
     const auto slept = co_await timer.async_wait(as_result);
     if (std::get<0>(slept)) co_return;
     co_await core->api.limits.settle_accounts();
+  }
+}
+
+std::uint64_t cache_reads(const server_core& core) {
+  const cache::cache_numbers numbers = core.api.cache.numbers();
+  return numbers.hits + numbers.stale + numbers.misses;
+}
+
+// What was read most before the last stop lies near again after a start, once the store tells of
+// changes; and what is read most now is noted for the next one.
+awaitable<void> keep_warm(std::shared_ptr<server_core> core) {
+  const cache::near_cache* const near = core->options.near_cache;
+  if (near == nullptr) co_return;
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (auto waited = near_wait; !near->is_told() && waited > near_wait.zero();
+       waited -= near_look) {
+    timer.expires_after(near_look);
+    const auto slept = co_await timer.async_wait(as_result);
+    if (std::get<0>(slept)) co_return;
+  }
+  // A cache that cannot be read now begins cold.
+  static_cast<void>(co_await core->api.cache.warm_near(core->api.project));
+  std::uint64_t noted = cache_reads(*core);
+  while (true) {
+    timer.expires_after(top_interval);
+    const auto slept = co_await timer.async_wait(as_result);
+    if (std::get<0>(slept)) co_return;
+    const std::uint64_t reads = cache_reads(*core);
+    if (reads == noted) continue;
+    noted = reads;
+    static_cast<void>(co_await core->api.cache.record_top(core->api.project));
   }
 }
 
@@ -153,6 +190,7 @@ result<void> server::start() {
     }
     state->tasks.spawn(sweep(state->core));
     state->tasks.spawn(settle_limits(state->core));
+    state->tasks.spawn(keep_warm(state->core));
   });
   return {};
 }
@@ -207,6 +245,9 @@ awaitable<void> server::state::stop(std::shared_ptr<state> self) {
     core.connections.cut_all();
     // What still runs waits for the store, which answers everything it was asked.
     co_await drained(self->core, asio::steady_timer::time_point::max());
+  }
+  if (core.options.near_cache != nullptr && cache_reads(core) > 0) {
+    static_cast<void>(co_await core.api.cache.record_top(core.api.project));
   }
   co_await sse_hub::ended(core.streams, until);
   self->stopped = true;

@@ -54,11 +54,15 @@ struct server_core {
             .options = options,
             .numbers = numbers,
             .stopping = stopping,
-            .cache =
-                cache::shared_cache{store,
-                                    {.default_ttl = options.cache_ttl, .near = options.near_cache}},
+            .cache = cache::shared_cache{store,
+                                         {.default_ttl = options.cache_ttl,
+                                          .near = options.near_cache,
+                                          .declared = options.declared}},
             .limits{store, options.rate_limits},
-            .streams = *streams} {}
+            .streams = *streams,
+            .sessions{store,
+                      {.keys = options.declared == nullptr ? nullptr : options.declared->ring(),
+                       .encrypt = options.sessions.encrypt}}} {}
 
   server_options options;
   router routes;

@@ -1,9 +1,11 @@
 #pragma once
 
+#include "family_census.hpp"
 #include "http_metrics.hpp"
 #include "turns.hpp"
 
 #include <millrace/cache/shared_cache.hpp>
+#include <millrace/events/consumers.hpp>
 #include <millrace/http/server.hpp>
 #include <millrace/limiter/limiter.hpp>
 #include <millrace/locks/locks.hpp>
@@ -37,7 +39,10 @@ struct service {
   std::string project{"default"};
   /// Who holds what.
   locks holders{store};
-  sessions::session_store sessions{store};
+  sessions::session_store sessions;
+  family_census census{};
+  /// Who reads streams together.
+  consumers readers{store};
 };
 
 }  // namespace millrace::http

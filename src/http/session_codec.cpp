@@ -82,6 +82,19 @@ constexpr std::array create_rules{
 using change_rule = member_rule<engine::change_session>;
 constexpr std::array change_rules{change_rule{"data"}};
 
+constexpr std::array update_rules{
+    change_rule{"data"},
+    change_rule{"replace",
+                [](const json::value& from, engine::change_session& into, const field_path& field) {
+                  return store_in(into.replace, read_flag(from, field));
+                }},
+    change_rule{"if_version",
+                [](const json::value& from, engine::change_session& into, const field_path& field) {
+                  constexpr std::int64_t version_max = (std::int64_t{1} << 53U) - 1;
+                  return store_in(into.if_version, read_integer(from, 1, version_max, field));
+                }},
+};
+
 using rotate_rule = member_rule<engine::rotate_session>;
 constexpr std::array rotate_rules{
     rotate_rule{"data"},
@@ -177,18 +190,31 @@ result<engine::create_session> decode_create_session(std::string_view body, std:
   return std::move(step);
 }
 
-result<engine::change_session> decode_change_session(std::string_view body, std::string project,
-                                                     bool replace) {
-  engine::change_session step{.replace = replace};
-  step.key.project = std::move(project);
-  if (auto read = read_body<engine::change_session>(said(body), change_rules, step); !read) {
+namespace {
+
+result<engine::change_session> read_change(std::string_view body,
+                                           std::span<const change_rule> rules,
+                                           engine::change_session step) {
+  if (auto read = read_body<engine::change_session>(said(body), rules, step); !read) {
     return std::unexpected(std::move(read.error()));
   }
   auto data = read_data(said(body));
   if (!data) return std::unexpected(std::move(data.error()));
   if (!*data) return invalid("data", R"(data is missing, as in {"data":{"cart":[7]}}.)");
-  step.changes = changes_of(std::move(**data), !replace);
+  step.changes = changes_of(std::move(**data), !step.replace);
   return step;
+}
+
+}  // namespace
+
+result<engine::change_session> decode_change_session(std::string_view body, std::string project,
+                                                     bool replace) {
+  return read_change(body, change_rules,
+                     {.key = {.project = std::move(project), .hash = {}}, .replace = replace});
+}
+
+result<engine::change_session> decode_session_update(std::string_view body, std::string project) {
+  return read_change(body, update_rules, {.key = {.project = std::move(project), .hash = {}}});
 }
 
 result<engine::rotate_session> decode_rotate_session(std::string_view body, std::string project,

@@ -18,6 +18,9 @@ namespace millrace::http {
 [[nodiscard]] result<engine::change_session> decode_change_session(std::string_view body,
                                                                    std::string project,
                                                                    bool replace);
+/// `{"data","replace","if_version"}`: the step of a commit.
+[[nodiscard]] result<engine::change_session> decode_session_update(std::string_view body,
+                                                                   std::string project);
 /// `{"grace","user","data","max_per_user","when_full"}`.
 [[nodiscard]] result<engine::rotate_session> decode_rotate_session(
     std::string_view body, std::string project, const session_settings& otherwise);

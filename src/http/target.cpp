@@ -66,6 +66,10 @@ result<query_reader> query_reader::parse(std::string_view query) {
   return reader;
 }
 
+bool query_reader::has(std::string_view name) const noexcept {
+  return std::ranges::find(parameters_, name, &parameter::name) != parameters_.end();
+}
+
 std::optional<std::string> query_reader::text(std::string_view name) {
   std::optional<std::string> value;
   for (parameter& one : parameters_) {

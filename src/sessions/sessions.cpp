@@ -29,6 +29,29 @@ result<session_info> session_of(result<session_changed> done) {
 
 }  // namespace
 
+result<std::string> session_store::prepare(engine::create_session& step) const {
+  if (auto sealed = seal(step.key.project, step.fields); !sealed) {
+    return std::unexpected(std::move(sealed.error()));
+  }
+  std::string id = new_session_id();
+  step.key.hash = hash_of_session_id(id);
+  return id;
+}
+
+result<void> session_store::prepare(const std::string& id, engine::change_session& step) const {
+  auto key = key_of(std::move(step.key.project), id);
+  if (!key) return std::unexpected(std::move(key.error()));
+  step.key = std::move(*key);
+  return seal(step.key.project, step.changes);
+}
+
+result<void> session_store::prepare(const std::string& id, engine::end_session& step) {
+  auto key = key_of(std::move(step.key.project), id);
+  if (!key) return std::unexpected(std::move(key.error()));
+  step.key = std::move(*key);
+  return {};
+}
+
 awaitable<result<named_session>> session_store::give_id(
     engine::step step, std::string id, std::optional<engine::idempotency_key> repeated) {
   engine::transaction one{.steps = {}, .idempotency = std::move(repeated)};
@@ -38,23 +61,31 @@ awaitable<result<named_session>> session_store::give_id(
   auto made = std::get<session_changed>(std::move(done->outcomes.front()));
   if (done->replayed) {
     // The id of then went with the first answer, which perhaps nobody got.
-    id = new_session_id();
-    auto again = co_await engine::commit_step<session_changed>(
-        store_,
-        engine::rotate_session{
-            .key = made.session.key, .to = hash_of_session_id(id), .grace = repeated_grace});
-    if (!again) co_return std::unexpected(std::move(again.error()));
-    made.session = std::move(again->session);
+    auto again = co_await name_again(made.session.key);
+    if (again) again->ended = made.ended;
+    co_return again;
   }
-  co_return named_session{
-      .id = std::move(id), .session = std::move(made.session), .ended = made.ended};
+  auto shown = opened(std::move(made.session));
+  if (!shown) co_return std::unexpected(std::move(shown.error()));
+  co_return named_session{.id = std::move(id), .session = std::move(*shown), .ended = made.ended};
+}
+
+awaitable<result<named_session>> session_store::name_again(session_key key) {
+  std::string id = new_session_id();
+  auto again = co_await engine::commit_step<session_changed>(
+      store_, engine::rotate_session{
+                  .key = std::move(key), .to = hash_of_session_id(id), .grace = repeated_grace});
+  if (!again) co_return std::unexpected(std::move(again.error()));
+  auto shown = opened(std::move(again->session));
+  if (!shown) co_return std::unexpected(std::move(shown.error()));
+  co_return named_session{.id = std::move(id), .session = std::move(*shown), .ended = 0};
 }
 
 awaitable<result<named_session>> session_store::begin(
     engine::create_session step, std::optional<engine::idempotency_key> repeated) {
-  std::string id = new_session_id();
-  step.key.hash = hash_of_session_id(id);
-  co_return co_await give_id(std::move(step), std::move(id), std::move(repeated));
+  auto id = prepare(step);
+  if (!id) co_return std::unexpected(std::move(id.error()));
+  co_return co_await give_id(std::move(step), std::move(*id), std::move(repeated));
 }
 
 awaitable<result<session_info>> session_store::look(std::string project, std::string id) {
@@ -66,7 +97,9 @@ awaitable<result<session_info>> session_store::look(std::string project, std::st
   // What cannot be written may still be read.
   const bool no_writing = !used && used.error().kind == errc::storage_full;
   if (no_writing) co_return co_await peek(key->project, std::move(id));
-  co_return session_of(std::move(used));
+  auto session = session_of(std::move(used));
+  if (!session) co_return session;
+  co_return opened(std::move(*session));
 }
 
 awaitable<result<session_info>> session_store::peek(std::string project, std::string id) {
@@ -74,15 +107,15 @@ awaitable<result<session_info>> session_store::peek(std::string project, std::st
   if (!key) co_return std::unexpected(key.error());
   auto found = co_await engine::ask(store_, engine::find_session{*key});
   if (!found) co_return std::unexpected(std::move(found.error()));
-  if (*found) co_return std::move(**found);
+  if (*found) co_return opened(std::move(**found));
   co_return std::unexpected(engine::session_refusal("session_not_found").value_or(error{}));
 }
 
 awaitable<result<session_info>> session_store::change(std::string id, engine::change_session step) {
-  auto key = key_of(std::move(step.key.project), id);
-  if (!key) co_return std::unexpected(std::move(key.error()));
-  step.key = std::move(*key);
-  co_return session_of(co_await engine::commit_step<session_changed>(store_, std::move(step)));
+  if (auto ready = prepare(id, step); !ready) co_return std::unexpected(std::move(ready.error()));
+  auto done = session_of(co_await engine::commit_step<session_changed>(store_, std::move(step)));
+  if (!done) co_return done;
+  co_return opened(std::move(*done));
 }
 
 awaitable<result<named_session>> session_store::rotate(
@@ -90,6 +123,9 @@ awaitable<result<named_session>> session_store::rotate(
   auto key = key_of(std::move(step.key.project), id);
   if (!key) co_return std::unexpected(std::move(key.error()));
   step.key = std::move(*key);
+  if (auto sealed = seal(step.key.project, step.changes); !sealed) {
+    co_return std::unexpected(std::move(sealed.error()));
+  }
   std::string another = new_session_id();
   step.to = hash_of_session_id(another);
   co_return co_await give_id(std::move(step), std::move(another), std::move(repeated));
@@ -98,8 +134,14 @@ awaitable<result<named_session>> session_store::rotate(
 awaitable<result<session_info>> session_store::end(std::string project, std::string id) {
   const auto key = key_of(std::move(project), id);
   if (!key) co_return std::unexpected(key.error());
-  co_return session_of(
-      co_await engine::commit_step<session_changed>(store_, engine::end_session{*key}));
+  auto done =
+      session_of(co_await engine::commit_step<session_changed>(store_, engine::end_session{*key}));
+  if (!done) co_return done;
+  auto shown = opened(*done);
+  if (shown) co_return shown;
+  // It has ended all the same.
+  done->fields.clear();
+  co_return done;
 }
 
 awaitable<result<std::uint32_t>> session_store::end_of_user(engine::end_user_sessions step) {

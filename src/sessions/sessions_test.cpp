@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 namespace millrace::sessions {
 namespace {
@@ -100,6 +101,79 @@ TEST_F(Sessions, OfARepeatedRequestAreOneWithAnotherId) {
   clock_.advance(repeated_grace);
   EXPECT_EQ(word_of(first.id), "session_not_found");
   EXPECT_EQ(engine::blocking::ask(store_, engine::list_sessions{}).value().count, 1U);
+}
+
+class SecretSessions : public Sessions {
+protected:
+  static secrets::key_ring ring(const std::string& text) {
+    return std::move(*secrets::key_ring::parse(text, "keys"));
+  }
+  engine::session_fields in_store(const std::string& id) {
+    const auto found =
+        engine::blocking::ask(store_, engine::find_session{{.hash = hash_of_session_id(id)}});
+    return found && *found ? (*found)->fields : engine::session_fields{};
+  }
+
+  std::string key_{secrets::key_ring::generate()};
+  secrets::key_ring keys_{ring(key_)};
+  session_store secret_{store_, {.keys = &keys_, .encrypt = true}};
+};
+
+TEST_F(SecretSessions, HoldNothingInTheClearInTheStore) {
+  const auto made = run_coro(secret_.begin(
+      {.user = "ann", .fields = {{"cart", "[7]"}, {"language", R"("de")"}}}, std::nullopt));
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->session.fields.at("cart"), "[7]");
+  const auto changed = run_coro(
+      secret_.change(made->id, {.changes = {{"cart", "[7,8]"}, {"language", std::nullopt}}}));
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(changed->fields, (engine::session_fields{{"cart", "[7,8]"}}));
+  const auto another =
+      run_coro(secret_.rotate(made->id, {.changes = {{"role", R"("admin")"}}}, std::nullopt));
+  ASSERT_TRUE(another);
+  EXPECT_EQ(another->session.fields.at("role"), R"("admin")");
+  EXPECT_EQ(run_coro(secret_.look("default", another->id))->fields.at("cart"), "[7,8]");
+  EXPECT_EQ(run_coro(secret_.peek("default", another->id))->fields.at("cart"), "[7,8]");
+  const auto stored = in_store(another->id);
+  ASSERT_EQ(stored.size(), 2U);
+  for (const auto& [name, json] : stored) {
+    EXPECT_TRUE(json.starts_with("\"sealed:1:")) << name;
+    EXPECT_EQ(json.find("admin"), std::string::npos);
+  }
+  EXPECT_EQ(run_coro(secret_.end("default", another->id))->fields.at("role"), R"("admin")");
+}
+
+TEST_F(SecretSessions, AreReadWithAnOldKeyAndRefusedWithout) {
+  const auto made = run_coro(secret_.begin({.fields = {{"x", "1"}}}, std::nullopt));
+  ASSERT_TRUE(made);
+  const auto both = ring(secrets::key_ring::generate() + "," + key_);
+  session_store later(store_, {.keys = &both, .encrypt = true});
+  EXPECT_EQ(run_coro(later.look("default", made->id))->fields.at("x"), "1");
+  // Encryption was turned off: what there is can still be read.
+  session_store off(store_, {.keys = &keys_});
+  EXPECT_EQ(run_coro(off.look("default", made->id))->fields.at("x"), "1");
+  EXPECT_EQ(run_coro(sessions_.look("default", made->id)).error().code, "session_unreadable");
+  EXPECT_TRUE(run_coro(sessions_.end("default", made->id))) << "it can be ended";
+}
+
+TEST_F(SecretSessions, TakeNoValueThatLooksEncrypted) {
+  const auto refused =
+      run_coro(sessions_.begin({.fields = {{"x", R"("sealed:1:AAAA")"}}}, std::nullopt));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "data.x");
+  const auto made = begin();
+  EXPECT_EQ(
+      run_coro(sessions_.change(made.id, {.changes = {{"x", R"("sealed:1:AAAA")"}}})).error().code,
+      "reserved_value");
+}
+
+TEST_F(SecretSessions, GetAnotherIdWhenTheirBeginningIsRepeated) {
+  const auto first = run_coro(secret_.begin({.fields = {{"x", "1"}}}, key("a")));
+  const auto again = run_coro(secret_.begin({.fields = {{"x", "1"}}}, key("a")));
+  ASSERT_TRUE(first && again);
+  EXPECT_NE(first->id, again->id);
+  EXPECT_EQ(again->session.ref, first->session.ref);
+  EXPECT_EQ(again->session.fields.at("x"), "1");
 }
 
 }  // namespace

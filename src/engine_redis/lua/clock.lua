@@ -75,6 +75,7 @@ function state.read(text)
   state.pack_anew()
   live.forget()
   if counts.forget then counts.forget() end
+  if limiter.forget_blocks then limiter.forget_blocks() end
   local seen
   if text then
     state.stamp, now, seen, state.next_due, state.calls, state.epoch, state.epoch_stamp,

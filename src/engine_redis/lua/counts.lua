@@ -377,10 +377,9 @@ function counts.prefetch(meters, count)
   end
 end
 
-function counts.drop(meter)
-  local count = known[meter.key]
-  if count then count.is_changed, known[meter.key] = false, nil end
-  redis_call('DEL', meter.key)
+function counts.drop(key)
+  local count = known[key]
+  if count then count.is_changed, known[key] = false, nil end
 end
 
 -- Somebody else has changed the store, or a call has failed.

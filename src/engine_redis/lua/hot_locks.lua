@@ -1,17 +1,21 @@
 -- Transactions of one step on a lock each, many in one argument. What they do is what steps 50 to 52
--- do (steps_live.lua); here all are read with one command and written with a handful.
+-- do (steps_live.lua), which are called where several hold a lock or somebody waits for it; all other
+-- locks are read with one command here and written with a handful.
 --
 -- The argument: 4 (a byte); how many names, how many steps (2 bytes each); each name behind its length (2);
--- of each: 1 acquire, 2 extend, 3 release; which name (2); the length of the token and one (1), the
--- same less one (1), the token; of an acquire the time it lasts (7) and the owner behind its length
--- (2), of an extension the time (7; 0: as it is).
+-- of each step: 1 acquire, 2 extend, 3 release; which name (2); the token, packed, behind its length
+-- (1); of an acquire the time it lasts (7) and the owner, packed, behind its length (2), of an
+-- extension the time (7; 0: as it is).
 -- The answer: now; of each step 1 and why it is refused, as in hot.lua, or 0 and either 1 and the
--- fence of a new lock, or 2, whether it is granted, and the record of the lock behind its length (2).
+-- fence of a new lock, or 2, whether it is granted, and the record of the lock behind its length (2), or
+-- 3 and the outcome of the step behind its length (2).
 
 local struct_pack, struct_unpack = struct.pack, struct.unpack
 local sub = string.sub
 
-local record_format = '>I7I7I7I7'  -- made, changed, ends, fence; then the token, as above, and owner
+local record_format = '>I7I7I7I7'  -- made, changed, ends, fence; then token and owner, packed
+local no_token = string.byte(pack(''))
+local alone = {alone = true, addressed = {}}
 local numbers_bytes, changed_from, ends_from, fence_from = 28, 8, 15, 22
 
 local function refused(why) return struct_pack('>BBc0H', 1, #why, why, 0) end
@@ -41,8 +45,65 @@ local function put(at, record)
   made[at] = record
 end
 
+-- Writes down what has changed.
+local function write()
+  local key, fields, ends, gone, due_gone = live.key_of('l'), nil, nil, nil, nil
+  for i = 1, touched_count do
+    local at = touched[i]
+    local name, record, before = names[at], made[at], found[at]
+    made[at], found[at] = nil, record
+    live.note_lock(name, record)
+    if record then
+      local till = format('%d', (struct_unpack('>I7', record, ends_from)))
+      if not fields then
+        fields, ends = {name, record}, {till, 'l' .. name}
+      else
+        local count = #fields
+        fields[count + 1], fields[count + 2] = name, record
+        ends[count + 1], ends[count + 2] = till, 'l' .. name
+      end
+    elseif before then
+      if not gone then
+        gone, due_gone = {name}, {'l' .. name}
+      else
+        gone[#gone + 1], due_gone[#due_gone + 1] = name, 'l' .. name
+      end
+    end
+  end
+  touched_count = 0
+  if fields then
+    redis_call('HSET', key, unpack(fields))
+    redis_call('ZADD', live.due_key, unpack(ends))
+  end
+  if gone then
+    redis_call('HDEL', key, unpack(gone))
+    redis_call('ZREM', live.due_key, unpack(due_gone))
+  end
+end
+
+local function is_shared(record)
+  return record and string.byte(record, numbers_bytes + 1) == no_token
+end
+
+-- What the step of this number answers, which reads and writes by itself.
+local function apply_step(number, at, token, ...)
+  write()
+  local project, resource = string.match(names[at], '^(%Z+)%z(.+)$')
+  local _, its_token = unpack_some(token, 1, 0)
+  local kind, step = steps[number], {0, project, resource, its_token, ...}
+  local why = kind.check(step, alone)
+  local outcome = not why and kind.apply(step, alone)
+  found[at] = redis_call('HGET', live.key_of('l'), names[at])
+  if why then return refused(why) end
+  return struct_pack('>BBHc0', 0, 3, #outcome, outcome)
+end
+
 local function acquire(at, token, ttl, owner)
   local record = record_of(at)
+  if is_shared(record) then
+    local _, its_owner = unpack_some(owner, 1, 0)
+    return apply_step(50, at, token, ttl, its_owner)
+  end
   if record then return shown(is_held_by(record, token) and 1 or 0, record) end
   if not live.take_room() then return refused('too_many_locks') end
   local fence = next_stamp()
@@ -53,6 +114,7 @@ end
 
 local function extend(at, token, ttl)
   local record = record_of(at)
+  if is_shared(record) then return apply_step(51, at, token, ttl) end
   if not is_held_by(record, token) then return refused('lock_lost') end
   if ttl > 0 then
     record = sub(record, 1, changed_from - 1) .. struct_pack('>I7I7', now, now + ttl) ..
@@ -65,6 +127,7 @@ end
 
 local function release(at, token)
   local record = record_of(at)
+  if is_shared(record) then return apply_step(52, at, token) end
   if not is_held_by(record, token) then return refused('lock_lost') end
   put(at, false)
   if hints.locks_wanted then live.hint_record('l', names[at]) end
@@ -88,39 +151,6 @@ local function find(count)
   for i = 1, n do
     found[numbers[i]] = records[i]
     live.note_lock(asked[i], records[i])
-  end
-end
-
-local function write()
-  local key, fields, ends, gone, due_gone = live.key_of('l'), nil, nil, nil, nil
-  for i = 1, touched_count do
-    local at = touched[i]
-    local name, record = names[at], made[at]
-    live.note_lock(name, record)
-    if record then
-      local till = format('%d', (struct_unpack('>I7', record, ends_from)))
-      if not fields then
-        fields, ends = {name, record}, {till, 'l' .. name}
-      else
-        local count = #fields
-        fields[count + 1], fields[count + 2] = name, record
-        ends[count + 1], ends[count + 2] = till, 'l' .. name
-      end
-    elseif found[at] then
-      if not gone then
-        gone, due_gone = {name}, {'l' .. name}
-      else
-        gone[#gone + 1], due_gone[#due_gone + 1] = name, 'l' .. name
-      end
-    end
-  end
-  if fields then
-    redis_call('HSET', key, unpack(fields))
-    redis_call('ZADD', live.due_key, unpack(ends))
-  end
-  if gone then
-    redis_call('HDEL', key, unpack(gone))
-    redis_call('ZREM', live.due_key, unpack(due_gone))
   end
 end
 

@@ -1,11 +1,132 @@
 -- take, refund, reset: limits (counts.lua). A check is {kind, key, limit, cost, dry run, and three
--- numbers of its kind}.
+-- numbers of its kind}; see also limit_blocks.
 
 parts.need('counts')
+parts.need('limit_blocks')
 
 local struct_pack, struct_unpack = struct.pack, struct.unpack
 local kinds = counts.kinds
 local take_all, take_part, only_look = 0, 1, 2
+
+-- One by one, as all other steps.
+
+-- The keys come without what every key begins with.
+local function complete(checks)
+  for _, check in ipairs(checks) do check[2] = prefix .. check[2] end
+  return checks
+end
+
+local function refuse_moved(checks)
+  for _, check in ipairs(checks) do
+    if check[1] == 3 and (check[6] > now or check[7] <= now) then return 'limit_period_moved' end
+  end
+end
+
+local function checked(allowed, granted, states, permit)
+  local out = {pack('m', allowed, granted, now, permit or 0, #states)}
+  for i, s in ipairs(states) do
+    out[i + 1] = pack(s.count, s.limit, s.remaining, s.start, s.reset, s.allowed, s.retry_after,
+                      s.blocked or 0)
+  end
+  return concat(out)
+end
+
+limiter.complete, limiter.checked = complete, checked
+
+-- What there is of it, and what it is counted by; of permits nothing is.
+local function find(check)
+  if check[1] == 4 then return limiter.permits.read(check), nil end
+  local meter = {kind = kinds[check[1]], key = check[2], limit = check[3], a = check[6],
+                 b = check[7], c = check[8]}
+  return counts.find(meter), meter
+end
+
+local function state_of(check, count, meter, wanted)
+  if not meter then return limiter.permits.look(count, check, wanted) end
+  local allowed, after, start, reset = meter.kind.look(count, meter, wanted)
+  return {count = count.count, limit = meter.limit, remaining = max(meter.limit - count.count, 0),
+          allowed = allowed, retry_after = after, start = start, reset = reset}
+end
+
+local function charge(check, count, meter, cost)
+  if meter then
+    meter.kind.charge(count, meter, cost)
+  else
+    limiter.permits.charge(count, check, cost)
+  end
+  return state_of(check, count, meter, 0)
+end
+
+-- Answers what `checked` wants.
+local function take_checks(mode, checks)
+  local found, meters, states, allowed, granted = {}, {}, {}, true, checks[1][4]
+  local blocks = limiter.find_blocks(checks)
+  for i, check in ipairs(checks) do
+    found[i], meters[i] = find(check)
+    states[i] = state_of(check, found[i], meters[i], mode == take_part and 1 or check[4])
+    if blocks and blocks[i] then limiter.show_block(states[i], blocks[i]) end
+    if not check[5] then
+      allowed = allowed and states[i].allowed
+      granted = min(granted, states[i].remaining)
+    end
+  end
+  if mode ~= only_look and not allowed then limiter.count_strikes(checks, states) end
+  if mode == only_look or not allowed then return allowed, 0, states end
+  limiter.permit = 0
+  for i, check in ipairs(checks) do
+    local cost = mode == take_all and check[4] or granted
+    if cost <= states[i].remaining and not states[i].blocked then
+      states[i] = charge(check, found[i], meters[i], cost)
+    end
+  end
+  return true, mode == take_part and granted or 0, states, limiter.permit
+end
+
+steps[40] = {
+  arity = 2,
+  check = function(step) return refuse_moved(step[3]) end,
+  apply = function(step) return checked(take_checks(step[2], complete(step[3]))) end,
+}
+
+steps[41] = {
+  arity = 2,
+  check = function(step) return refuse_moved(step[3]) end,
+  apply = function(step)
+    local states, checks = {}, complete(step[3])
+    local blocks = limiter.find_blocks(checks)
+    for i, check in ipairs(checks) do
+      local count, meter = find(check)
+      if meter then meter.kind.give_back(count, meter, check[4], step[2]) end
+      states[i] = state_of(check, count, meter, 0)
+      if blocks and blocks[i] then limiter.show_block(states[i], blocks[i]) end
+    end
+    return checked(true, 0, states)
+  end,
+}
+
+steps[42] = {
+  arity = 1,
+  check = function() end,
+  apply = function(step)
+    local states = {}
+    for i, check in ipairs(complete(step[2])) do
+      counts.drop(check[2])
+      limiter.forget(check)
+      local count, meter = find(check)
+      states[i] = state_of(check, count, meter, 0)
+    end
+    return checked(true, 0, states)
+  end,
+}
+
+-- Many takes in one argument, numbers in fixed places: 5 (a byte); how many meters, how many steps (2
+-- bytes each); of each meter its length (2), kind (1), key behind its length (2), limit and the three
+-- numbers (7 each);
+-- of each step mode and checks (1 each), of each of those which meter (2), cost (7), dry run (1).
+-- None has a penalty or is about permits.
+-- The answer: now; of each step 1 and why it is refused, as in hot.lua, or 0, allowed (1), granted
+-- (7), and of each check allowed (1; + 2: its id is blocked), count, start, reset, after how long, and
+-- until when it is blocked, if it is (7 each).
 
 -- The state of each check of a step: how much counts, whether it is allowed and else after how long,
 -- where its window begins and when it is empty.
@@ -40,81 +161,6 @@ local function take(mode, n, meters, costs, dry_runs)
   return true, mode == take_part and granted or 0
 end
 
--- One by one, as all other steps.
-
-local function read_checks(checks)
-  local meters, costs, dry_runs = {}, {}, {}
-  for i, check in ipairs(checks) do
-    meters[i] = {kind = kinds[check[1]], key = prefix .. check[2], limit = check[3], a = check[6],
-                 b = check[7], c = check[8]}
-    costs[i], dry_runs[i] = check[4], check[5]
-  end
-  return meters, costs, dry_runs
-end
-
-local function refuse_moved(checks)
-  for _, check in ipairs(checks) do
-    if check[1] == 3 and (check[6] > now or check[7] <= now) then return 'limit_period_moved' end
-  end
-end
-
-local function note_state(i, meter)
-  local count = counts.find(meter)
-  fine_is[i], after_is[i], start_is[i], reset_is[i] = meter.kind.look(count, meter, 0)
-  count_is[i] = count.count
-end
-
-local function checked(meters, allowed, granted)
-  local out = {pack('m', allowed, granted, now, #meters)}
-  for i, meter in ipairs(meters) do
-    out[i + 1] = pack(count_is[i], meter.limit, max(meter.limit - count_is[i], 0), start_is[i],
-                      reset_is[i], fine_is[i], after_is[i])
-  end
-  return concat(out)
-end
-
-steps[40] = {
-  arity = 2,
-  check = function(step) return refuse_moved(step[3]) end,
-  apply = function(step)
-    local meters, costs, dry_runs = read_checks(step[3])
-    return checked(meters, take(step[2], #meters, meters, costs, dry_runs))
-  end,
-}
-
-steps[41] = {
-  arity = 2,
-  check = function(step) return refuse_moved(step[3]) end,
-  apply = function(step)
-    local meters, costs = read_checks(step[3])
-    for i, meter in ipairs(meters) do
-      meter.kind.give_back(counts.find(meter), meter, costs[i], step[2])
-      note_state(i, meter)
-    end
-    return checked(meters, true, 0)
-  end,
-}
-
-steps[42] = {
-  arity = 1,
-  check = function() end,
-  apply = function(step)
-    local meters = read_checks(step[2])
-    for i, meter in ipairs(meters) do
-      counts.drop(meter)
-      note_state(i, meter)
-    end
-    return checked(meters, true, 0)
-  end,
-}
-
--- Many takes in one argument, numbers in fixed places: 5 (a byte); how many meters, how many steps (2
--- bytes each); of each meter its length (2), kind (1), key behind its length (2), limit and the three
--- numbers (7 each);
--- of each step mode and checks (1 each), of each of those which meter (2), cost (7), dry run (1).
--- The answer: now; of each step 1 and why it is refused, as in hot.lua, or 0, allowed (1), granted
--- (7), and of each check allowed (1), count, start, reset, after how long (7 each).
-
 local moved = struct_pack('>BBc0H', 1, 18, 'limit_period_moved', 0)
 local all, meters, costs, dry_runs = {}, {}, {}, {}  -- used again by each call
 
@@ -132,7 +178,8 @@ local function read_meters(text, count, pos)
     local meter = known[asked]
     if not meter then
       local kind, key, limit, a, b, c = struct_unpack('>BHc0I7i7i7i7', asked)
-      meter = {kind = kinds[kind], key = prefix .. key, limit = limit, a = a, b = b, c = c}
+      meter = {kind = kinds[kind], key = prefix .. key, limit = limit, a = a, b = b, c = c,
+               number = kind}
       known[asked], known_count = meter, known_count + 1
     end
     all[i] = meter
@@ -141,10 +188,39 @@ local function read_meters(text, count, pos)
   return pos
 end
 
+-- While anybody at all is blocked.
+local function take_with_blocks(mode, n, out, at)
+  local checks = {}
+  for i = 1, n do
+    local meter = meters[i]
+    checks[i] = {meter.number, meter.key, meter.limit, costs[i], dry_runs[i], meter.a, meter.b,
+                 meter.c}
+  end
+  local allowed, granted, states = take_checks(mode, checks)
+  out[at] = struct_pack('>BBI7', 0, allowed and 1 or 0, granted)
+  for i, s in ipairs(states) do
+    out[at + i] = struct_pack('>BI7i7i7I7', (s.allowed and 1 or 0) + (s.blocked and 2 or 0), s.count,
+                              s.start, s.reset, s.retry_after) ..
+                      (s.blocked and struct_pack('>I7', s.blocked) or '')
+  end
+  return at + n
+end
+
+local function take_plainly(mode, n, out, at)
+  local allowed, granted = take(mode, n, meters, costs, dry_runs)
+  out[at] = struct_pack('>BBI7', 0, allowed and 1 or 0, granted)
+  for i = 1, n do
+    out[at + i] = struct_pack('>BI7i7i7I7', fine_is[i] and 1 or 0, count_is[i], start_is[i],
+                              reset_is[i], after_is[i])
+  end
+  return at + n
+end
+
 function transact_limits(text)
   local meter_count, count, pos = struct_unpack('>HH', text, 2)
   pos = read_meters(text, meter_count, pos)
   local out, at = {struct_pack('>i7', now)}, 1
+  local take_any = limiter.is_anybody_blocked() and take_with_blocks or take_plainly
   for _ = 1, count do
     local mode, checks
     mode, checks, pos = struct_unpack('>BB', text, pos)
@@ -160,13 +236,7 @@ function transact_limits(text)
     if is_refused then
       out[at] = moved
     else
-      local allowed, granted = take(mode, checks, meters, costs, dry_runs)
-      out[at] = struct_pack('>BBI7', 0, allowed and 1 or 0, granted)
-      for n = 1, checks do
-        at = at + 1
-        out[at] = struct_pack('>BI7i7i7I7', fine_is[n] and 1 or 0, count_is[n], start_is[n],
-                              reset_is[n], after_is[n])
-      end
+      at = take_any(mode, checks, out, at)
     end
   end
   return concat(out)

@@ -19,6 +19,8 @@ struct heavy_hitter {
   /// At most `error` too many.
   std::uint64_t count{0};
   std::uint64_t error{0};
+  /// How much of what came since the key is known was marked.
+  std::uint64_t marked{0};
 };
 
 /// The most frequent keys of a stream in bounded memory: a key that is not known takes the place,
@@ -35,7 +37,8 @@ public:
   /// `kept`: ten times as many as are to be named; those at the end come and go.
   explicit heavy_hitters(std::size_t kept);
 
-  void add(std::string_view key, std::uint64_t weight, std::size_t tag = 0);
+  /// `marked`: counts as such besides.
+  void add(std::string_view key, std::uint64_t weight, std::size_t tag = 0, bool marked = false);
   /// The most frequent first, at most so many.
   [[nodiscard]] std::vector<heavy_hitter> top(std::size_t count) const;
   /// Counts for half from now on.
@@ -55,6 +58,7 @@ private:
     std::size_t tag{0};
     std::uint64_t count{0};
     std::uint64_t error{0};
+    std::uint64_t marked{0};
   };
 
   void swap_places(std::size_t a, std::size_t b);

@@ -49,6 +49,8 @@ struct used_key {
   /// About how often it was asked for; at most `error` too many.
   std::uint64_t count{0};
   std::uint64_t error{0};
+  /// How many of these, as far as they are known, found nothing.
+  std::uint64_t misses{0};
 };
 
 /// Counts what happens to entries, per family, and which keys are used most.
@@ -82,6 +84,8 @@ public:
   /// One more access of a key whose time to live adapts; returns how many there were, about: others
   /// that fall on the same counters are counted in, and all are halved by `age`.
   std::uint64_t count_access(std::string_view key);
+  /// The same without one more.
+  [[nodiscard]] std::uint64_t accesses(std::string_view key) const;
   /// Halves what is known of accesses and of the most used keys, so that old use fades.
   void age();
 
@@ -98,7 +102,7 @@ private:
 
   [[nodiscard]] counters& own();
   [[nodiscard]] family_figures counted(std::size_t family) const;
-  void sampled(counters& into, std::size_t family, std::string_view key);
+  void sampled(counters& into, std::size_t family, std::string_view key, bool missed);
 
   std::uint64_t number_;
   std::uint64_t sample_;

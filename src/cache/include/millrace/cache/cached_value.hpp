@@ -31,6 +31,8 @@ struct value_facts {
   duration outage_for{0};
   /// Its bytes are overwritten when the last one lets go of it.
   bool sensitive{false};
+  /// What it is counted with; see `local_cache::groups`.
+  std::uint16_t group{0};
 };
 
 class local_table;
@@ -85,6 +87,7 @@ public:
   [[nodiscard]] duration outage_for() const noexcept {
     return std::chrono::milliseconds{block_->outage_ms};
   }
+  [[nodiscard]] std::uint16_t group() const noexcept { return block_->group; }
   /// The bytes of memory that the block takes, with the allocator's.
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
@@ -104,6 +107,7 @@ private:
     std::uint8_t type_bytes{0};
     std::uint8_t tag_count{0};
     bool sensitive{false};
+    std::uint16_t group{0};
   };
   static_assert(sizeof(block) == 48 && alignof(block) == alignof(tag_id));
 

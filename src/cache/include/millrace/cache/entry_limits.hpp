@@ -39,8 +39,6 @@ inline constexpr std::size_t rules_max = 256;
 
 /// Largest value an envelope may claim to unpack to: beyond it undecodable, before memory is taken.
 inline constexpr std::size_t envelope_value_bytes_max = 64UL * 1024 * 1024;
-/// Keys of one ring, the newest included: old ones only read.
-inline constexpr std::size_t ring_keys_max = 16;
 
 /// Keys named by the statistics as the most used.
 inline constexpr std::size_t top_keys_max = 100;

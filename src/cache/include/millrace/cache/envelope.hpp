@@ -2,8 +2,8 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/cache/entry_limits.hpp>
-#include <millrace/cache/key_ring.hpp>
-#include <millrace/cache/secret_bytes.hpp>
+#include <millrace/secrets/key_ring.hpp>
+#include <millrace/secrets/secret_bytes.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +13,9 @@
 #include <string_view>
 
 namespace millrace::cache {
+
+using secrets::key_ring;
+using secrets::secret_bytes;
 
 /// What an entry says about itself, in the store.
 struct envelope_facts {

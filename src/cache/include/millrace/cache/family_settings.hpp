@@ -23,10 +23,12 @@ struct setting {
 /// Reads a family from the settings under `cache.families.NAME`: pattern, ttl, jitter, tags,
 /// compress_above, encrypt, stale_while_revalidate, stale_if_error, negative_ttl, adaptive, outage,
 /// outage_for, local, warm. Durations like `10m`, sizes like `4KiB`; `adaptive` is
-/// `{"100:1h", "10:10m", "5m"}`, or `{"true"}` for just those.
+/// `{"100:1h", "10:10m", "5m"}`, or `{"true"}` for just those. With `base`, what is not said is as
+/// there; else as in `family_spec`.
 /// Errors: invalid_argument at `cache.families.NAME.SETTING`, with the fix.
 [[nodiscard]] result<family_spec> parse_family(std::string_view name,
-                                               std::span<const setting> settings);
+                                               std::span<const setting> settings,
+                                               const family_spec* base = nullptr);
 
 /// Reads a rule from the settings under `cache.rules.NAME`: removes.
 [[nodiscard]] result<invalidation_rule> parse_rule(std::string_view name,

@@ -58,6 +58,13 @@ struct local_cache_usage {
   std::uint64_t evictions{0};
 };
 
+/// Of the entries of one group.
+struct local_group_usage {
+  std::size_t entries{0};
+  std::size_t bytes{0};
+  std::uint64_t evictions{0};
+};
+
 /// The entries that this process keeps in its own memory, in front of a store that several share.
 ///
 /// Guarantees: never more than `bytes` of memory. After `evict`, `evict_tag`, `evict_where` or
@@ -108,6 +115,8 @@ public:
   std::size_t sweep(timestamp now, std::size_t entries_max);
 
   [[nodiscard]] local_cache_usage usage() const;
+  /// The same by `value_facts::group`, as far as there are any. Cost: a walk, in short holds.
+  [[nodiscard]] std::vector<local_group_usage> groups() const;
 
 private:
   class shard;

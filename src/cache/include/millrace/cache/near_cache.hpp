@@ -49,6 +49,16 @@ struct near_options {
   const clock_source* clock{nullptr};
 };
 
+/// How one entry is kept near, as its family says.
+struct near_terms {
+  /// What it is counted with; zero: no family.
+  std::uint16_t group{0};
+  /// Its bytes are overwritten when it goes.
+  bool sensitive{false};
+  /// In place of `near_options::outage_for`.
+  std::optional<duration> outage_for{};
+};
+
 struct near_hit {
   engine::cache_entry what;
   /// At least as old as it is on the store's clock.
@@ -104,7 +114,7 @@ public:
   [[nodiscard]] ticket take_ticket() const noexcept;
   /// Keeps what the store has answered; `store_now` is its time of then.
   void keep(const engine::cache_key& at, const engine::cache_entry& what, ticket since,
-            timestamp store_now);
+            timestamp store_now, const near_terms& terms = near_terms());
 
   /// What a committed step has changed, or may have.
   void forget(const engine::step& done);
@@ -122,6 +132,8 @@ public:
   void all_cleared() override;
 
   [[nodiscard]] local_cache_usage usage() const { return kept_->usage(); }
+  /// By `near_terms::group`. Cost: a walk over all that is kept.
+  [[nodiscard]] std::vector<local_group_usage> groups() const { return kept_->groups(); }
   /// Entries may be given as fresh at the moment.
   [[nodiscard]] bool is_told() const;
   [[nodiscard]] std::chrono::milliseconds age_max() const noexcept { return with_.age_max; }

@@ -2,6 +2,8 @@
 
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/cache/access_stats.hpp>
+#include <millrace/cache/declared_cache.hpp>
 #include <millrace/cache/fill_options.hpp>
 #include <millrace/cache/near_cache.hpp>
 #include <millrace/cache/refresh_policy.hpp>
@@ -15,6 +17,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace millrace::cache {
@@ -77,12 +81,36 @@ struct cache_numbers {
   std::uint64_t near_hits{0};
   /// Loads behind the callers' backs that were left out or refused: too many at a time.
   std::uint64_t crowded_out{0};
+  /// Entries that could not be read: of another format, damaged, or of a key that is not here. Each
+  /// was a miss too.
+  std::uint64_t undecodable{0};
   struct used_key {
     std::string key;
     std::uint64_t reads{0};
+    /// Of these: found nothing.
+    std::uint64_t misses{0};
+    /// Empty: none.
+    std::string family;
   };
   /// The keys read most often, those first; exact for few reads, later found from samples.
   std::vector<used_key> top;
+};
+
+/// The same for the keys of one family.
+struct family_numbers {
+  /// Empty: all keys of no family.
+  std::string name;
+  family_figures figures;
+  /// What lies near of it, and what had to go there for others.
+  local_group_usage near;
+};
+
+/// What a rule came to.
+struct rule_applied {
+  /// Entries that were there under its keys.
+  std::uint64_t keys{0};
+  /// Tags that were invalidated, however many entries that took.
+  std::uint64_t tags{0};
 };
 
 /// The cache that all processes on one store share.
@@ -103,6 +131,9 @@ public:
     /// `near_store` that it belongs to.
     near_cache* near{nullptr};
     std::size_t loads_behind_max{loads_behind_default};
+    /// Not owned; empty: no families. Whoever has another declaration of the same store reads what
+    /// it can, and misses the rest.
+    const declared_cache* declared{nullptr};
   };
 
   explicit shared_cache(engine::store& store) : shared_cache(store, settings()) {}
@@ -113,8 +144,10 @@ public:
 
   [[nodiscard]] duration default_ttl() const noexcept { return with_.default_ttl; }
 
-  /// Whether what has expired, but may be served stale, is given as well.
-  enum class stale : bool { no, yes };
+  /// Whether what has expired, but may be served stale, is given as well. `by_family`: for the
+  /// `stale_while_revalidate` of its family, which then also says what is given where the store is
+  /// away; all this is for callers who load by themselves.
+  enum class stale : std::uint8_t { no, yes, by_family };
   [[nodiscard]] awaitable<result<std::optional<engine::cache_entry>>> get(engine::cache_key at,
                                                                           stale too = stale::no);
   struct aged_entry {
@@ -132,6 +165,12 @@ public:
   [[nodiscard]] awaitable<result<std::vector<std::optional<engine::cache_entry>>>> get_many(
       std::string project, std::vector<std::string> keys, stale too = stale::no);
 
+  /// What the family of its key says of a value that is put: `ttl` where it is zero (else the
+  /// default), how long it may be given stale where nothing is said, tags; compressed, encrypted.
+  /// All members that put do this; for steps that are committed otherwise. Once a step.
+  /// Errors: invalid_argument (content_type).
+  [[nodiscard]] result<void> prepare(engine::put_cache& what);
+
   /// A `ttl` of zero is the default. Errors: precondition_failed (version_mismatch), conflict
   /// (stale_lease), too_large, invalid_argument.
   [[nodiscard]] awaitable<result<engine::cache_stored>> put(engine::put_cache what);
@@ -147,6 +186,11 @@ public:
   [[nodiscard]] awaitable<std::vector<result<std::uint64_t>>> remove_each(
       std::vector<engine::delete_cache> what);
   [[nodiscard]] awaitable<result<void>> invalidate(std::string project, std::string tag);
+  using rule_parts = std::vector<std::pair<std::string, std::string>>;
+  /// Removes what a declared rule says, for these parts: keys and tags at once, then keys that only
+  /// a walk finds. Errors: invalid_argument (unknown_rule; a part missing or invalid).
+  [[nodiscard]] awaitable<result<rule_applied>> apply_rule(std::string project, std::string rule,
+                                                           rule_parts parts);
   /// How many entries were forgotten. Cost: a round trip for every `cache_scan_rows_max` keys.
   [[nodiscard]] awaitable<result<std::uint64_t>> remove_matching(std::string project,
                                                                  std::string pattern);
@@ -173,6 +217,10 @@ public:
   ///               caller's back goes on.
   [[nodiscard]] awaitable<result<filled>> get_or_set(engine::cache_key at, loader load,
                                                      fill_options with = fill_options());
+  /// The same by the rules of a declared family. Errors: besides, invalid_argument (unknown_family;
+  /// `key` where it is none of the family).
+  [[nodiscard]] awaitable<result<filled>> cached(std::string family_name, engine::cache_key at,
+                                                 loader load);
   /// Loads whatever is there, and keeps it.
   [[nodiscard]] awaitable<result<filled>> refresh(engine::cache_key at, loader load,
                                                   fill_options with = fill_options());
@@ -187,11 +235,32 @@ public:
                                                     fill_options with = fill_options(),
                                                     std::size_t at_once = 4);
 
+  /// Loads, of the keys that are read most often now, those that are not there, and those of whose
+  /// life the share `ahead` is over (0.8 where it is zero): on a timer, so that callers find
+  /// popular values there and fresh. Counts as no use; of all processes one loads a key at a time.
+  /// A load that fails is left out. Returns how many were loaded.
+  [[nodiscard]] awaitable<result<std::size_t>> refresh_popular(std::string project, key_loader load,
+                                                               fill_options with = fill_options(),
+                                                               std::size_t at_once = 4);
+  /// Reads, of the keys that were recorded last, those that are there, so that they lie near: as
+  /// many of a family as its `warm` says, and of keys of none those that are left of a hundred.
+  /// Counts as no use. Returns how many there were.
+  [[nodiscard]] awaitable<result<std::size_t>> warm_near(std::string project);
+
   /// Cancels what is loaded behind the callers' backs, and awaits it. No more is begun.
   [[nodiscard]] awaitable<void> stop();
 
   [[nodiscard]] cache_numbers numbers() const;
+  /// In the order of their declaration, keys of none last. Empty where nothing is declared. Cost: a
+  /// walk over what lies near.
+  [[nodiscard]] std::vector<family_numbers> numbers_by_family() const;
+  /// Counts a load that was done elsewhere, by whoever had claimed the key.
+  void count_load(std::string_view key, duration took);
+  /// Empty where it has none.
+  [[nodiscard]] std::string_view family_name(std::string_view key) const;
+  [[nodiscard]] const declared_cache* declared() const noexcept { return with_.declared; }
   [[nodiscard]] engine::store& store() const noexcept { return store_; }
+  [[nodiscard]] const near_cache* near() const noexcept { return with_.near; }
 
 private:
   struct state;
@@ -205,8 +274,20 @@ private:
     early,
   };
 
-  void note(const engine::cache_key& at, const std::optional<engine::cache_entry>& found);
-  [[nodiscard]] std::optional<aged_entry> find_near(const engine::cache_key& at, stale too);
+  /// One key that is read: of which family, and how old what is given may be.
+  struct key_use;
+  [[nodiscard]] key_use use_of(std::string_view key, stale too) const;
+  [[nodiscard]] const family* family_of(std::string_view key) const;
+  [[nodiscard]] const secrets::key_ring* ring() const noexcept {
+    return with_.declared == nullptr ? nullptr : with_.declared->ring();
+  }
+  void note(const key_use& use, std::string_view key, const engine::cache_entry* found);
+  void take_in(const key_use& use, const engine::cache_key& at,
+               std::optional<engine::cache_entry>& found, near_cache::ticket asked, timestamp now);
+  [[nodiscard]] std::optional<aged_entry> find_near(const engine::cache_key& at,
+                                                    const key_use& use);
+  [[nodiscard]] result<std::optional<aged_entry>> away(const engine::cache_key& at,
+                                                       const key_use& use, error why);
   [[nodiscard]] std::optional<std::vector<std::optional<engine::cache_entry>>> find_all_near(
       const std::string& project, const std::vector<std::string>& keys, stale too);
   [[nodiscard]] read_decision decide(const engine::cache_key& at, const aged_entry& found,
@@ -214,6 +295,11 @@ private:
   [[nodiscard]] std::optional<filled> in_outage(const engine::cache_key& at,
                                                 const fill_options& with) const;
 
+  /// Keys that are loaded together, on a timer or at a start.
+  struct shared_list;
+  [[nodiscard]] awaitable<void> refresh_some(shared_list* from);
+  [[nodiscard]] awaitable<void> refresh_beside(shared_list* from, std::size_t loops);
+  [[nodiscard]] awaitable<bool> opens(const engine::cache_key& at, engine::cache_claimed& claimed);
   [[nodiscard]] awaitable<result<filled>> in_flight(std::unique_ptr<work> what);
   [[nodiscard]] awaitable<void> fly(std::unique_ptr<work> what);
   /// False where there are too many.

@@ -30,6 +30,12 @@ struct cache_keys_request {
 [[nodiscard]] result<std::vector<result<engine::put_cache>>> decode_cache_items(
     std::string_view body, const std::string& project);
 
+/// One of them by itself, and `{"key","if_version"}`: steps of a commit.
+[[nodiscard]] result<engine::put_cache> decode_cache_item(std::string_view body,
+                                                          const std::string& project);
+[[nodiscard]] result<engine::delete_cache> decode_cache_delete(std::string_view body,
+                                                               const std::string& project);
+
 /// The lease of a claim, which is told as a text: its digits mean nothing to anybody.
 [[nodiscard]] result<std::uint64_t> parse_cache_lease(std::string_view text,
                                                       std::string_view field);
@@ -55,12 +61,24 @@ void append_cache_value(std::string& out, const engine::cache_entry& entry);
 void append_cache_stored(std::string& out, std::string_view key,
                          const engine::cache_stored& stored);
 void append_cache_claimed(std::string& out, const engine::cache_claimed& claimed);
-void append_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
-                          const cache::cache_numbers& of_process);
+/// An object without its closing brace, so that more can follow.
+void append_open_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
+                               const cache::cache_numbers& of_process);
+/// `{"entries","bytes","bytes_max","evictions"}` of what lies near.
+void append_near_usage(std::string& out, const cache::local_cache_usage& near);
+/// The numbers of one family; what the store holds of it is given, `entries` and their bytes.
+void append_family_numbers(std::string& out, const cache::family_numbers& of, std::uint64_t entries,
+                           std::uint64_t bytes);
+/// A declared family, as settings say it.
+void append_family(std::string& out, const cache::family_spec& of, duration default_ttl);
 
 /// The same for Prometheus.
 void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
                           const cache::cache_numbers& of_process);
+
+void append_near_metrics(std::string& out, const cache::local_cache_usage& near,
+                         std::uint64_t hits);
+void append_family_metrics(std::string& out, const std::vector<cache::family_numbers>& of);
 
 /// How many of the reads were answered; 0 before the first.
 [[nodiscard]] double hit_rate(const cache::cache_numbers& of) noexcept;

@@ -3,6 +3,7 @@
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/cache/declared_cache.hpp>
 #include <millrace/cache/near_cache.hpp>
 #include <millrace/engine/store.hpp>
 #include <millrace/http/session_settings.hpp>
@@ -95,6 +96,9 @@ struct server_options {
   /// What of the cache is kept in the memory of this process; the store is the one in front of
   /// which it stands. Empty: every read of the cache asks the store.
   cache::near_cache* near_cache{nullptr};
+  /// Families of the cache, and the keys that what is encrypted is written with, in the cache and
+  /// in sessions. Not owned; empty: there are none.
+  const cache::declared_cache* declared{nullptr};
   /// The policies of limits, checked already. Nothing limits the server's own routes.
   limit_settings rate_limits;
   session_settings sessions;

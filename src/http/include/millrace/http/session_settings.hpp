@@ -12,6 +12,8 @@ struct session_settings {
   /// Zero: as many as a user may have at all.
   std::uint32_t max_per_user{0};
   engine::session_overflow when_full{engine::session_overflow::end_oldest};
+  /// What they hold is encrypted in the store; see `sessions::session_secrets`.
+  bool encrypt{false};
 };
 
 }  // namespace millrace::http

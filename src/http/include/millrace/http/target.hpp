@@ -27,6 +27,8 @@ public:
   /// Errors: malformed (malformed_target); invalid_argument for more than 128 parameters.
   [[nodiscard]] static result<query_reader> parse(std::string_view query);
 
+  /// Whether it is given; leaves it to be read.
+  [[nodiscard]] bool has(std::string_view name) const noexcept;
   /// The value; the last where it stands there twice.
   [[nodiscard]] std::optional<std::string> text(std::string_view name);
   /// All values of a name, in their order.

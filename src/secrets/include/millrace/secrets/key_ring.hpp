@@ -1,7 +1,7 @@
 #pragma once
 
 #include <millrace/base/error.hpp>
-#include <millrace/cache/secret_bytes.hpp>
+#include <millrace/secrets/secret_bytes.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,10 @@
 #include <string_view>
 #include <vector>
 
-namespace millrace::cache {
+namespace millrace::secrets {
+
+/// Keys of one ring, the newest included: old ones only read.
+inline constexpr std::size_t ring_keys_max = 16;
 
 /// The keys that values are encrypted with: the first one writes, all of them read.
 ///
@@ -58,4 +61,4 @@ private:
   std::vector<one_key> keys_;
 };
 
-}  // namespace millrace::cache
+}  // namespace millrace::secrets

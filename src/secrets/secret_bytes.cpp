@@ -1,8 +1,8 @@
-#include <millrace/cache/secret_bytes.hpp>
+#include <millrace/secrets/secret_bytes.hpp>
 
 #include <sodium.h>
 
-namespace millrace::cache {
+namespace millrace::secrets {
 
 secret_bytes::secret_bytes(std::size_t size)
     : bytes_(std::make_unique_for_overwrite<unsigned char[]>(size)), size_(size) {}
@@ -29,4 +29,4 @@ void wipe(std::span<char> bytes) noexcept {
   if (!bytes.empty()) ::sodium_memzero(bytes.data(), bytes.size());
 }
 
-}  // namespace millrace::cache
+}  // namespace millrace::secrets

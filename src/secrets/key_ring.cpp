@@ -1,7 +1,6 @@
-#include <millrace/cache/key_ring.hpp>
+#include <millrace/secrets/key_ring.hpp>
 
 #include <millrace/base/assert.hpp>
-#include <millrace/cache/entry_limits.hpp>
 
 #include <fmt/format.h>
 #include <sodium.h>
@@ -10,7 +9,7 @@
 #include <array>
 #include <cstring>
 
-namespace millrace::cache {
+namespace millrace::secrets {
 
 namespace {
 
@@ -145,4 +144,4 @@ std::optional<secret_bytes> key_ring::open(std::uint64_t id, std::string_view se
   return plain;
 }
 
-}  // namespace millrace::cache
+}  // namespace millrace::secrets

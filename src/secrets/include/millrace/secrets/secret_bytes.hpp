@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace millrace::cache {
+namespace millrace::secrets {
 
 /// Bytes that are overwritten before their memory is given back.
 class secret_bytes final {
@@ -35,4 +35,4 @@ private:
 /// Overwrites memory of somebody else's in a way that no compiler takes out.
 void wipe(std::span<char> bytes) noexcept;
 
-}  // namespace millrace::cache
+}  // namespace millrace::secrets

@@ -1,0 +1,153 @@
+#include "route_support.hpp"
+#include "routes.hpp"
+
+#include <millrace/base/json.hpp>
+#include <millrace/base/names.hpp>
+#include <millrace/cache/key_check.hpp>
+#include <millrace/engine/async.hpp>
+#include <millrace/http/cache_codec.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// What the cache counts, its families, and its end.
+namespace millrace::http {
+namespace {
+
+const cache::family_set& families_of(const service& with) {
+  static const cache::family_set none;
+  const cache::declared_cache* const declared = with.cache.declared();
+  return declared == nullptr ? none : declared->families;
+}
+
+error no_such_family(const service& with, std::string_view name) {
+  std::string known;
+  for (const cache::family& one : families_of(with).families()) {
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", one.spec.name);
+  }
+  return {errc::invalid_argument, "unknown_family",
+          fmt::format("There is no family '{}'; {}.", excerpt(name),
+                      known.empty() ? std::string{"none is declared"} : "there are " + known),
+          "family", std::nullopt};
+}
+
+// borrows: awaited in place
+awaitable<result<void>> append_families(service& with, std::string& body,
+                                        const std::optional<std::string>& only,
+                                        std::uint64_t entries) {
+  auto numbers = with.cache.numbers_by_family();
+  if (only) std::erase_if(numbers, [&](const auto& one) { return one.name != *only; });
+  body += R"(,"families":[)";
+  if (numbers.empty()) {
+    body += ']';
+    co_return result<void>();
+  }
+  const auto counts = co_await with.census.count(with.cache, with.project, entries);
+  if (!counts) co_return std::unexpected(counts.error());
+  for (const cache::family_numbers& one : numbers) {
+    if (&one != &numbers.front()) body += ',';
+    const auto held = counts->of.find(one.name);
+    const family_count count = held == counts->of.end() ? family_count{} : held->second;
+    append_family_numbers(body, one, count.entries, count.bytes);
+  }
+  fmt::format_to(std::back_inserter(body), R"(],"families_estimated":{})", counts->estimated);
+  co_return result<void>();
+}
+
+}  // namespace
+
+awaitable<response> show_cache_stats(service& with, request& what) {
+  auto query = query_reader::parse(what.query);
+  if (!query) co_return problem(query.error());
+  const auto only = query->text("family");
+  const auto checked = query->finish();
+  if (!checked) co_return problem(checked.error());
+  if (only && families_of(with).find(*only) == nullptr) {
+    co_return problem(no_such_family(with, *only));
+  }
+  const auto of_store =
+      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
+  if (!of_store) co_return problem(of_store.error());
+  cache::cache_numbers numbers = with.cache.numbers();
+  if (only) std::erase_if(numbers.top, [&](const auto& one) { return one.family != *only; });
+  std::string body;
+  append_open_cache_numbers(body, *of_store, numbers);
+  body += R"(,"near":)";
+  if (const auto* near = with.cache.near()) {
+    append_near_usage(body, near->usage());
+  } else {
+    body += "null";
+  }
+  const auto done = co_await append_families(with, body, only, of_store->entries);
+  if (!done) co_return problem(done.error());
+  body += '}';
+  co_return json_response(std::move(body));
+}
+
+awaitable<response> list_families(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  std::string body = R"({"families":[)";
+  const auto families = families_of(with).families();
+  for (const cache::family& one : families) {
+    if (&one != families.data()) body += ',';
+    append_family(body, one.spec, with.cache.default_ttl());
+  }
+  body += R"(],"rules":[)";
+  const auto rules = families_of(with).rules();
+  for (const cache::invalidation_rule& one : rules) {
+    if (&one != rules.data()) body += ',';
+    body += R"({"rule":)";
+    append_json_string(body, one.name);
+    body += R"(,"removes":[)";
+    for (const std::string& pattern : one.removes) {
+      if (&pattern != &one.removes.front()) body += ',';
+      append_json_string(body, pattern);
+    }
+    body += "]}";
+  }
+  body += "]}";
+  co_return json_response(std::move(body));
+}
+
+awaitable<response> clear_cached(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  const auto count = co_await with.cache.clear(with.project);
+  if (!count) co_return problem(count.error());
+  if (!with.options.sessions.encrypt) {
+    // Nothing is left that a key would be needed for.
+    const auto keys = co_await with.cache.clear(cache::key_check_project);
+    if (!keys) co_return problem(keys.error());
+  }
+  co_return json_response(fmt::format(R"({{"deleted":{}}})", *count));
+}
+
+awaitable<response> show_cache_health(service& with, request& what) {
+  const auto checked = check_no_query(what);
+  if (!checked) co_return problem(checked.error());
+  const auto of_store =
+      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
+  const cache::cache_numbers numbers = with.cache.numbers();
+  std::string body =
+      fmt::format(R"({{"status":"{}","engine":"{}","hit_rate":{:.4f},"hits":{},"misses":{})",
+                  of_store ? "ok" : "failing", with.store.traits().engine, hit_rate(numbers),
+                  numbers.hits + numbers.stale, numbers.misses);
+  if (of_store) {
+    fmt::format_to(std::back_inserter(body), R"(,"entries":{},"bytes":{},"bytes_max":{})",
+                   of_store->entries, of_store->bytes, of_store->bytes_max);
+  } else {
+    body += R"(,"error":)";
+    append_problem(body, of_store.error());
+  }
+  body += '}';
+  co_return json_response(std::move(body), of_store ? 200 : 503);
+}
+
+}  // namespace millrace::http
