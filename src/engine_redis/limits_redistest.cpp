@@ -131,6 +131,40 @@ TEST(RedisLimits, HoldOverSeveralProcesses) {
   EXPECT_EQ(take(*first, {per_minute(500)}).limits.at(0).count, 301U);
 }
 
+// Of a limit that is too large for all its charges to be read at once.
+TEST(RedisLimits, AreExactThoughNotAllChargesAreRead) {
+  const redis_server server;
+  const auto first = open_on(server);
+  const auto second = open_on(server);
+  limit_check wide = per_minute(400);
+  wide.window = 400ms;
+  std::uint64_t allowed = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begin < 1s) {
+    if (take(allowed % 2 == 0 ? *first : *second, {wide}).allowed) ++allowed;
+  }
+  const auto windows = (std::chrono::steady_clock::now() - begin) / 400ms + 2;
+  EXPECT_LE(allowed, 400U * static_cast<std::uint64_t>(windows));
+  transaction back;
+  back.steps.emplace_back(refund_limits{.checks = {wide}});
+  ASSERT_TRUE(blocking::commit(*first, std::move(back)));
+  EXPECT_TRUE(take(*second, {wide}).allowed);
+}
+
+TEST(RedisLimits, TouchNothingWhereTheirKeyIsOfAnotherType) {
+  const redis_server server;
+  const auto store = open_on(server);
+  const std::string key = "'{millrace}:rate_limit:default:user:42:60'";
+  run_coro(evaluate(server.socket(), "return redis.call('RPUSH', " + key + ", 'mine')"));
+  transaction one;
+  one.steps.emplace_back(take_limits{.checks = {per_minute(10)}});
+  const commit_result refused = blocking::commit(*store, std::move(one));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().why.code, "wrong_type");
+  EXPECT_EQ(run_coro(evaluate(server.socket(), "return redis.call('LINDEX', " + key + ", 0)")),
+            "mine");
+}
+
 TEST(RedisLimits, OutliveTheProcessesThatCharged) {
   const redis_server server;
   take(*open_on(server), {per_minute(2)});

@@ -103,10 +103,14 @@ end
 -- A list that may have been long.
 local function fresh(list) return next(list) == nil and list or {} end
 
-at_each_call(function()
+function hints.forget()
   emptied(hints.available)
   hints.crons = false
   hints.jobs, hints.cache, hints.topics = fresh(hints.jobs), fresh(hints.cache), fresh(hints.topics)
+end
+
+at_each_call(function()
+  hints.forget()
   emptied(later.fields)
   emptied(later.removed)
   emptied(later.scores)

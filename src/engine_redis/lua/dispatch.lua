@@ -195,9 +195,12 @@ end
 -- `number`: of the last call of this store that has happened; nil: it takes its leave.
 local function end_call(number, run_id)
   local text = hint_text()
-  -- Its own store hears it in the answer.
-  if text ~= '' and state.stores > 1 then
-    redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text)
+  if text ~= '' then
+    -- Its own store hears it in the answer.
+    if state.stores > 1 then
+      redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text)
+    end
+    hints.forget()
   end
   if state.due_changed then
     local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
@@ -273,7 +276,6 @@ local function transact_light(argument, kind)
 end
 
 local function run_light(number)
-  if #hints.topics > 0 then hints.topics = {} end
   local out = {'ok', ''}
   for i = 3, #args do out[i] = transact_light(args[i], byte(args[i])) end
   if counts.save then counts.save() end
@@ -392,6 +394,7 @@ local function answer_call(its_keys, its_args)
   end
   local fine, answer = pcall(run)
   if fine then return answer end
+  hints.forget()
   if counts.forget then counts.forget() end
   local why = type(answer) == 'table' and answer.err or answer
   -- Older servers say where it happened before they say what.
