@@ -46,8 +46,8 @@ std::size_t gathering::add(const unit& one) {
     }
   }
   close_all();
-  items_.push_back({one.asked ? names_.encode(one.asked->what)
-                              : names_.encode(one.of->batch[one.index])});
+  items_.push_back(
+      {one.asked ? names_.encode(one.asked->what) : names_.encode(one.of->batch[one.index])});
   bytes_ += items_.back().text.size();
   return items_.size() - 1;
 }
@@ -57,8 +57,7 @@ std::vector<item> gathering::take() {
   return std::move(items_);
 }
 
-item_decoder::item_decoder(item::kind what, std::string_view answered,
-                           engine::durability strongest)
+item_decoder::item_decoder(item::kind what, std::string_view answered, engine::durability strongest)
     : answered_(answered), strongest_(strongest) {
   switch (what) {
     case item::kind::single: break;

@@ -46,8 +46,7 @@ bool is_hot_lock(const engine::transaction& what) {
   if (what.idempotency || what.steps.size() != 1) return false;
   const engine::step& one = what.steps.front();
   if (const auto* const acquire = std::get_if<acquire_lock>(&one)) return is_plain(*acquire);
-  return std::holds_alternative<extend_lock>(one) ||
-         std::holds_alternative<release_lock>(one);
+  return std::holds_alternative<extend_lock>(one) || std::holds_alternative<release_lock>(one);
 }
 
 void lock_encoder::head(int what, const engine::lock_key& key, std::string_view token) {

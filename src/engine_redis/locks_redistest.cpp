@@ -187,7 +187,8 @@ TEST(RedisLocks, HappenOnceThoughTheConnectionIsCut) {
   EXPECT_GE(charged, done) << "nothing that was answered is missing";
   EXPECT_LE(charged, done + unknown) << "nothing happened twice";
   EXPECT_EQ(held, 0) << "each lock is free once";
-  const int there = std::stoi(ask(server, "return tostring(redis.call('HLEN', '{millrace}:live:l'))"));
+  const int there =
+      std::stoi(ask(server, "return tostring(redis.call('HLEN', '{millrace}:live:l'))"));
   EXPECT_GE(there, locked);
 }
 
