@@ -126,6 +126,19 @@ TEST_F(CacheConfiguration, TakesTimesOfOtherBackendsFromTheEnvironment) {
   EXPECT_TRUE(loaded->warnings.empty());
 }
 
+TEST_F(CacheConfiguration, WarnsOfWhatNeedsMemoryThatThereIsNot) {
+  const auto loaded = load(R"(
+[cache]
+near_bytes = 0
+[cache.families.a]
+pattern = "a:{x}"
+warm = 5
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << loaded.error().detail;
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_NE(loaded->warnings[0].find("the family a has warm"), std::string::npos);
+}
+
 TEST_F(CacheConfiguration, SaysWhatIsWrongAndWhere) {
   const std::pair<std::string_view, std::string_view> wrong[] = {
       {"[cache]\nprofile = \"none\"", "c.toml:2: cache.profile| there is no profile 'none'"},
