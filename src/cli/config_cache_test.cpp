@@ -151,7 +151,7 @@ TEST_F(CacheConfiguration, SaysWhatIsWrongAndWhere) {
       {"[cache.families.a]\npattern = \"a:{x}\"\nttl = \"400d\"",
        "c.toml:3: cache.families.a.ttl| a time to live is"},
       {"[cache.families.a]\npattern = \"a:{x}\"\nencrypt = true",
-       "c.toml:2: cache.families.a.ttl| what is encrypted states"},
+       "c.toml:3: cache.families.a.ttl| what is encrypted states"},
       {"[cache.families.a]\npattern = \"a:{x}\"\nttl = 5\nencrypt = true",
        "c.toml:4: cache.families.a.encrypt| what is encrypted needs a key"},
       {"[cache.rules.r]\nremoves = [\"*\"]", "c.toml:2: cache.rules.r.removes| "},
