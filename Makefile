@@ -17,8 +17,9 @@ SECONDS_OF_TORTURE ?= 600
 SECONDS_OF_FUZZING ?= 600
 RANDOM_RUNS ?= 10000
 SECONDS_OF_COHERENCE ?= 60
+SECONDS_OF_LOCKS ?= 60
 
-.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture fuzz
+.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture torture-locks fuzz
 .PHONY: differential lint
 .PHONY: tidy-check format format-check install clean
 
@@ -58,9 +59,11 @@ bench: ## Every benchmark beside its peers
 	@$(MAKE) bench-queue ENGINE=redis
 	@$(MAKE) bench-sse
 	@$(MAKE) bench-locks ENGINE=redis
+	@$(MAKE) bench-limits ENGINE=redis
 	@$(MAKE) bench-cache ENGINE=redis
 
 bench-locks: ENGINE = redis
+bench-limits: ENGINE = redis
 
 bench-cache: ## The cache, our client of Redis and entries over HTTP beside their peers
 	@tools/setup --for bench --engine redis
@@ -87,6 +90,11 @@ torture: ## Kills everything at random for ten minutes (ENGINE=redis kills Redis
 	@tools/setup --for run --engine $(ENGINE)
 	@tools/build release millrace
 	@tools/torture --engine $(ENGINE) --seconds $(SECONDS_OF_TORTURE)
+
+torture-locks: ## Pauses and kills holders of locks for a minute, and checks every grant (ENGINE=redis kills Redis too)
+	@tools/setup --for run --engine $(ENGINE)
+	@tools/build release millrace
+	@tools/torture_locks --engine $(ENGINE) --seconds $(SECONDS_OF_LOCKS)
 
 fuzz: ## Every fuzzer for ten minutes
 	@tools/setup --for test

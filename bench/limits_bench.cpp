@@ -141,23 +141,27 @@ double leased(engine::store& store, const settings& with, std::size_t threads) {
   return static_cast<double>(allowed) / took;
 }
 
+std::string counted(std::size_t limits) {
+  return limits == 1 ? "1 limit" : fmt::format("{} limits", limits);
+}
+
 int run(int argc, char** argv) {
   const settings with = parse(argc, argv);
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
     for (const std::size_t limits : {1U, 3U}) {
-      out.add({"millrace", fmt::format("in memory, {} limit(s)", limits), in_memory(with, limits),
-               "checks/s", "one thread"});
+      out.add({"millrace", "in memory, " + counted(limits), in_memory(with, limits), "checks/s",
+               "one thread; sliding, all or none"});
     }
     if (with.redis.empty()) continue;
     const auto store = open_redis(with);
     for (const std::size_t limits : {1U, 3U}) {
-      out.add({"millrace", fmt::format("Redis, {} limit(s)", limits),
-               on_store(*store, with, limits), "checks/s",
+      out.add({"millrace", "Redis, " + counted(limits), on_store(*store, with, limits), "checks/s",
                fmt::format("{} callers, all or none", with.callers)});
     }
     for (const std::size_t threads : {1U, 2U}) {
-      out.add({"millrace", fmt::format("leased from Redis, {} thread(s)", threads),
+      out.add({"millrace",
+               fmt::format("leased from Redis, {} thread{}", threads, threads > 1 ? "s" : ""),
                leased(*store, with, threads), "checks/s", "one limit, shares of 1 %"});
     }
   }

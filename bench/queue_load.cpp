@@ -1,6 +1,7 @@
 #include "queue_load.hpp"
 
 #include <millrace/engine/async.hpp>
+#include <millrace/queue/queue.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -102,25 +103,16 @@ double run_phase(phase& in, std::size_t callers, Caller caller) {
   return took;
 }
 
-awaitable<void> sleep_for_jobs(engine::store& store, steady::time_point& called,
+awaitable<void> sleep_for_jobs(queues& from, steady::time_point& called,
                                std::vector<double>& micros, std::size_t wanted) {
-  engine::wakeups::listener listener =
-      store.hints().listen({engine::queue_topic("default", "bench")});
+  const reserve_request request{.queues = {{.queue = queue()}}, .wait = std::chrono::seconds{5}};
   while (micros.size() < wanted) {
-    engine::transaction take;
-    take.steps.push_back(engine::lease_jobs{.queues = {queue()}});
-    engine::commit_result taken = co_await engine::commit(store, std::move(take));
-    taken = checked(std::move(taken));
-    const auto& jobs = std::get<engine::jobs_leased>(taken->outcomes[0]).jobs;
-    if (jobs.empty()) {
-      co_await listener.wait(std::chrono::seconds{5});
-      continue;
-    }
+    auto jobs = co_await from.reserve(request);
+    if (!jobs) stop(jobs.error().detail);
+    if (jobs->empty()) continue;
     micros.push_back(seconds_since(called) * 1e6);
-    engine::transaction ack;
-    ack.steps.push_back(engine::ack_job{.id = jobs[0].what.id, .token = jobs[0].token});
-    engine::commit_result done = co_await engine::commit(store, std::move(ack));
-    static_cast<void>(checked(std::move(done)));
+    const auto done = co_await from.ack({.id = (*jobs)[0].what.id, .token = (*jobs)[0].token});
+    if (!done) stop(done.error().detail);
   }
 }
 
@@ -187,7 +179,8 @@ void measure_pickup(engine::store& store, std::string_view level, report& out) {
   std::vector<double> micros;
   steady::time_point called;
   asio::io_context loop(1);
-  asio::co_spawn(loop, sleep_for_jobs(store, called, micros, wanted), asio::detached);
+  queues from{store};
+  asio::co_spawn(loop, sleep_for_jobs(from, called, micros, wanted), asio::detached);
   for (std::size_t i = 0; i < wanted; ++i) {
     // Until the consumer is asleep again, and the machine idle.
     while (micros.size() == i && loop.run_for(std::chrono::milliseconds{2}) > 0) {

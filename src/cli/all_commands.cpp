@@ -12,7 +12,8 @@ std::vector<command> collect() {
   for (const auto part :
        {server_commands, job_commands, queue_commands, dead_letter_commands, cron_commands,
         event_commands, lock_commands, progress_commands, backup_commands, program_commands,
-        cache_commands, limit_commands, session_commands, claim_commands, cache_number_commands}) {
+        cache_commands, limit_commands, session_commands, claim_commands, group_commands,
+        cache_number_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;
@@ -32,7 +33,7 @@ std::string_view group_purpose(std::string_view group) {
       {"cron", "Make, look at and pause recurring jobs."},
       {"cache", "Keep values for a while, look at them and forget them."},
       {"limit", "Check, look at and reset rate limits and budgets."},
-      {"events", "Publish events, and follow streams of them."},
+      {"events", "Publish events, follow streams of them, and share them out."},
       {"lock", "Take, keep and release locks; run a program under one."},
       {"progress", "Follow what goes on."},
       {"session", "Begin, look at, change and end sessions of users."},

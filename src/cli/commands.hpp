@@ -21,6 +21,7 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> progress_commands();
 [[nodiscard]] std::vector<command> session_commands();
 [[nodiscard]] std::vector<command> claim_commands();
+[[nodiscard]] std::vector<command> group_commands();
 [[nodiscard]] std::vector<command> cache_number_commands();
 
 }  // namespace millrace::cli

@@ -21,7 +21,7 @@
 namespace millrace::cli {
 namespace {
 
-enum class wanted : std::uint8_t { check, peek, reset };
+enum class wanted : std::uint8_t { check, peek, reset, renew, release };
 
 struct part {
   std::string name;
@@ -70,9 +70,29 @@ result<rate> read_rate(std::string_view text) {
   return out;
 }
 
+// `--at-once 5 --ttl 30s`.
+result<void> put_permits(const context& with, json_writer& into) {
+  const auto limit =
+      with.in.integer("--at-once", 1, static_cast<std::int64_t>(engine::limit_permits_max));
+  if (!limit) return std::unexpected(limit.error());
+  const auto ttl = parse_duration(with.in.text_or("--ttl", "30s"), "--ttl");
+  if (!ttl) return std::unexpected(ttl.error());
+  into.text("algorithm", "concurrency");
+  into.integer("limit", *limit);
+  into.seconds("ttl", *ttl);
+  return {};
+}
+
 result<std::string> checks_body(const context& with, const std::vector<part>& parts) {
   if (parts.size() != 1) {
-    return invalid("PART", "with --limit, name exactly one whose limit it is: user=42");
+    return invalid("PART", "without --policy, name exactly one whose limit it is: user=42");
+  }
+  if (with.in.has("--at-once")) {
+    json_writer one;
+    one.text("scope", parts.front().name);
+    one.text("id", parts.front().value);
+    if (auto put = put_permits(with, one); !put) return std::unexpected(put.error());
+    return fmt::format("[{}]", std::move(one).finish());
   }
   const auto limit = read_rate(with.in.text_or("--limit", ""));
   if (!limit) return std::unexpected(limit.error());
@@ -102,9 +122,11 @@ result<std::string> checks_body(const context& with, const std::vector<part>& pa
 result<std::string> body_of_request(const context& with, wanted what) {
   const auto parts = read_parts(with);
   if (!parts) return std::unexpected(parts.error());
-  const bool own = with.in.has("--limit");
-  if (own == with.in.has("--policy")) {
-    return invalid("--policy", "say which limits: --policy NAME, or one with --limit 100/1m");
+  const bool own = with.in.has("--limit") || with.in.has("--at-once");
+  const bool both = with.in.has("--limit") && with.in.has("--at-once");
+  if (both || own == with.in.has("--policy")) {
+    return invalid("--policy",
+                   "say which limits: --policy NAME, or one with --limit 100/1m or --at-once 5");
   }
   json_writer body;
   if (own) {
@@ -120,6 +142,13 @@ result<std::string> body_of_request(const context& with, wanted what) {
     body.integer("cost", *cost);
   }
   if (what == wanted::peek) body.flag("peek", true);
+  if (what == wanted::check && with.in.has("--partial")) body.flag("partial", true);
+  if (what == wanted::renew || what == wanted::release) {
+    const auto permit = with.in.integer("--permit", 1, (std::int64_t{1} << 53U) - 1);
+    if (!permit) return std::unexpected(permit.error());
+    if (!*permit) return invalid("--permit", "say which: the number that `limit check` printed");
+    body.integer("permit", *permit);
+  }
   return std::move(body).finish();
 }
 
@@ -135,7 +164,9 @@ void print_limits(const context& with, const json::value& body) {
     std::string verdict = "ok";
     if (const auto wait = number_at(one, "retry_after")) {
       const auto span = std::chrono::duration_cast<duration>(std::chrono::duration<double>(*wait));
-      verdict = fmt::format("{} for {}", flag_at(one, "dry_run") ? "would refuse" : "refuses",
+      const bool blocked = !text_at(one, "blocked_until").empty();
+      const std::string_view refuses = blocked ? "blocked" : "refuses";
+      verdict = fmt::format("{} for {}", flag_at(one, "dry_run") ? "would refuse" : refuses,
                             readable_span(span));
     }
     const auto reset = time_at(one, "reset_time");
@@ -148,6 +179,18 @@ void print_limits(const context& with, const json::value& body) {
   }
 }
 
+// What was granted, beside the limits.
+void print_grant(const context& with, const json::value& body) {
+  if (const auto granted = number_at(body, "granted")) {
+    with.around.out << fmt::format("granted {:.0f}\n", *granted);
+  }
+  const auto permit = number_at(body, "permit");
+  if (!permit) return;
+  const auto ends = time_at(body, "permit_expires_at");
+  with.around.out << fmt::format("permit {:.0f}, which ends {} unless it is renewed\n", *permit,
+                                 ends ? relative_time(*ends, with.around.clock.now()) : "soon");
+}
+
 exit_code print_answer(const context& with, const client::response& answer, wanted what) {
   const auto body = body_of(answer);
   if (!body) return report(with, body.error());
@@ -156,6 +199,7 @@ exit_code print_answer(const context& with, const client::response& answer, want
     with.around.out << answer.body << '\n';
   } else {
     print_limits(with, *body);
+    print_grant(with, *body);
     if (flag_at(*body, "listed")) {
       with.around.err << "A list of the policy decides: nothing was counted.\n";
     }
@@ -203,6 +247,53 @@ exit_code reset(context& with) {
   return ask(with, wanted::reset, "limit reset", "/admin/limits:reset");
 }
 
+exit_code renew(context& with) {
+  return ask(with, wanted::renew, "limit renew", "/v1/limits:renew");
+}
+exit_code release(context& with) {
+  return ask(with, wanted::release, "limit release", "/v1/limits:release");
+}
+
+exit_code set_block(context& with, std::string_view command, bool lasts) {
+  const auto parts = read_parts(with);
+  if (!parts) return report_usage(with, command, parts.error());
+  if (parts->size() != 1) {
+    return report_usage(with, command, invalid("PART", "name exactly one: user=42").error());
+  }
+  json_writer body;
+  body.text("scope", parts->front().name);
+  body.text("id", parts->front().value);
+  if (lasts) {
+    const auto span = parse_duration(with.in.text_or("--for", ""), "--for");
+    if (!span) return report_usage(with, command, span.error());
+    body.seconds("for", *span);
+  }
+  auto server = server_call::open(with);
+  if (!server) return report_usage(with, command, server.error());
+  client::request asked{.method = client::verb::post,
+                        .target = lasts ? "/v1/limits:block" : "/v1/limits:unblock",
+                        .body = std::move(body).finish()};
+  auto answer = run_to_end((*server)->io(), (*server)->api().send(std::move(asked)));
+  if (!answer) return report(with, answer.error());
+  auto done = client::expect_success(std::move(*answer));
+  if (!done) return report_refusal(with, command, std::move(done.error()));
+  if (with.in.has("--json")) {
+    with.around.out << done->body << '\n';
+    return exit_code::done;
+  }
+  const auto told = body_of(*done);
+  if (!told) return report(with, told.error());
+  const auto until = time_at(*told, "blocked_until");
+  const part& who = parts->front();
+  with.around.out << (until ? fmt::format("{} {} is blocked until {}\n", who.name, who.value,
+                                          to_rfc3339(*until))
+                            : fmt::format("{} {} is not blocked\n", who.name, who.value));
+  return exit_code::done;
+}
+
+exit_code block(context& with) { return set_block(with, "limit block", true); }
+exit_code unblock(context& with) { return set_block(with, "limit unblock", false); }
+
 exit_code top(context& with) {
   return show_answer(with, "limit top", "/admin/limits/stats", [&with](const json::value& body) {
     table shown{{{"COUNT", align::right}, {"WHAT"}, {"POLICY"}, {"SCOPE"}, {"ID"}}};
@@ -235,12 +326,35 @@ std::vector<option> limit_options(bool with_cost) {
        .purpose = "what a token_bucket holds (default: its limit)"},
       {.name = "--time-zone",
        .value = "ZONE",
-       .purpose = "whose days a daily, weekly or monthly limit counts (default UTC)"}};
+       .purpose = "whose days a daily, weekly or monthly limit counts (default UTC)"},
+      {.name = "--at-once",
+       .value = "N",
+       .purpose = "one limit in place of a policy: at most N permits at one time"},
+      {.name = "--ttl",
+       .value = "SPAN",
+       .purpose = "with --at-once: how long a permit lasts unless it is renewed (default 30s)"}};
   if (with_cost) {
     options.push_back({.name = "--cost", .value = "N", .purpose = "how much of it (default 1)"});
+    options.push_back(
+        {.name = "--partial", .purpose = "take as much of the cost as there is left"});
   }
   return with_reading_options(std::move(options));
 }
+
+// Of a permit that was taken.
+std::vector<option> permit_options() {
+  std::vector<option> options{
+      {.name = "--permit", .value = "N", .purpose = "the number that `limit check` printed"},
+      {.name = "--policy", .value = "NAME", .purpose = "the limits of a policy that have permits"},
+      {.name = "--at-once", .value = "N", .purpose = "one limit in place of a policy"},
+      {.name = "--ttl",
+       .value = "SPAN",
+       .purpose = "with --at-once: how long it lasts from now on (default 30s)"}};
+  return with_reading_options(std::move(options));
+}
+
+const argument one_argument{
+    .name = "PART", .purpose = "who: user=42, ip=10.0.0.1", .required = true, .repeated = false};
 
 const argument parts_argument{
     .name = "PART",
@@ -258,7 +372,8 @@ std::vector<command> limit_commands() {
        .options = limit_options(true),
        .examples = {"millrace limit check user=42 --limit 100/1m",
                     "millrace limit check --policy chat user=42 ip=10.0.0.1 bot=7",
-                    "millrace limit check user=42 --limit 100000/daily --cost 1300"},
+                    "millrace limit check user=42 --limit 100000/daily --cost 1300",
+                    "millrace limit check user=42 --at-once 5 --ttl 1m"},
        .run = check,
        .notes = "Ends with 0 when it is allowed and with 1 when a limit refuses; then nothing was\n"
                 "charged. Policies stand in the configuration of the server (limits.policies)."},
@@ -274,6 +389,36 @@ std::vector<command> limit_commands() {
        .options = limit_options(false),
        .examples = {"millrace limit reset --policy default user=42"},
        .run = reset},
+      {.name = "limit renew",
+       .purpose = "Keep a permit that was taken for longer.",
+       .arguments = {parts_argument},
+       .options = permit_options(),
+       .examples = {"millrace limit renew user=42 --at-once 5 --permit 1764403200000000"},
+       .run = renew,
+       .notes = "Ends with 1 when the permit has ended (permit_lost)."},
+      {.name = "limit release",
+       .purpose = "Give a permit back.",
+       .arguments = {parts_argument},
+       .options = permit_options(),
+       .examples = {"millrace limit release user=42 --at-once 5 --permit 1764403200000000",
+                    "millrace limit release --policy render user=42 --permit 1764403200000000"},
+       .run = release,
+       .notes = "Ends with 1 when it had ended already (permit_lost)."},
+      {.name = "limit block",
+       .purpose = "Shut an id out of every limit of it, for a time.",
+       .arguments = {one_argument},
+       .options = with_reading_options(
+           {{.name = "--for", .value = "SPAN", .purpose = "how long: 10m, 24h"}}),
+       .examples = {"millrace limit block ip=203.0.113.9 --for 10m"},
+       .run = block,
+       .notes =
+           "In place of a block that it has. `limit peek` shows it, `limit reset` forgets it."},
+      {.name = "limit unblock",
+       .purpose = "Let an id in again.",
+       .arguments = {one_argument},
+       .options = with_reading_options({}),
+       .examples = {"millrace limit unblock ip=203.0.113.9"},
+       .run = unblock},
       {.name = "limit top",
        .purpose = "Show who takes most of the limits, and who is refused most often.",
        .options = with_reading_options({}),

@@ -84,17 +84,63 @@ TEST_F(LimitCommands, PeekChargesNothingAndResetForgets) {
   EXPECT_EQ(run(with("check")), exit_code::done);
 }
 
+TEST_F(LimitCommands, TakeRenewAndReleaseAPermit) {
+  const words limit{"user=42", "--at-once", "1", "--ttl", "1m"};
+  const auto with = [&limit](std::string verb, words more) {
+    words args{"limit", std::move(verb)};
+    args.insert(args.end(), limit.begin(), limit.end());
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  EXPECT_EQ(run(with("check", {"--json"})), exit_code::done) << err();
+  const std::string permit = std::to_string(count_at(printed(), "permit"));
+  EXPECT_EQ(run(with("check", {})), exit_code::failed);
+  EXPECT_EQ(run(with("renew", {"--permit", permit})), exit_code::done) << err();
+  EXPECT_NE(out().find("permit " + permit), std::string::npos) << out();
+  EXPECT_EQ(run(with("release", {"--permit", permit})), exit_code::done) << err();
+  EXPECT_EQ(run(with("release", {"--permit", permit})), exit_code::failed);
+  EXPECT_NE(err().find("The permit is not held"), std::string::npos) << err();
+  EXPECT_EQ(run(with("check", {})), exit_code::done);
+  EXPECT_NE(out().find("unless it is renewed"), std::string::npos) << out();
+}
+
+TEST_F(LimitCommands, BlockAndUnblock) {
+  EXPECT_EQ(run({"limit", "block", "user=42", "--for", "10m"}), exit_code::done) << err();
+  EXPECT_NE(out().find("user 42 is blocked until"), std::string::npos) << out();
+  EXPECT_EQ(run({"limit", "peek", "user=42", "--limit", "5/1m"}), exit_code::failed);
+  EXPECT_NE(out().find("blocked for"), std::string::npos) << out();
+  EXPECT_EQ(run({"limit", "check", "user=42", "--limit", "5/1m"}), exit_code::failed);
+  EXPECT_NE(err().find("This user is blocked until"), std::string::npos) << err();
+  EXPECT_EQ(run({"limit", "unblock", "user=42", "--json"}), exit_code::done) << err();
+  EXPECT_FALSE(flag_at(printed(), "blocked"));
+  EXPECT_EQ(run({"limit", "check", "user=42", "--limit", "5/1m"}), exit_code::done);
+}
+
+TEST_F(LimitCommands, CheckTakesAPartWhereThatIsEnough) {
+  const words part{"limit", "check", "user=42", "--limit", "5/1m", "--cost", "3", "--partial"};
+  EXPECT_EQ(run(part), exit_code::done) << err();
+  EXPECT_EQ(run(part), exit_code::done);
+  EXPECT_NE(out().find("granted 2"), std::string::npos) << out();
+  EXPECT_EQ(run(part), exit_code::failed);
+}
+
 TEST_F(LimitCommands, NameWhatWasTypedWrong) {
   const std::pair<words, std::string_view> cases[] = {
       {{"limit", "check", "user=42"}, "--policy: say which limits"},
       {{"limit", "check", "user=42", "--policy", "p", "--limit", "1/s"}, "--policy: say which"},
       {{"limit", "check", "user", "--limit", "1/s"}, "PART: 'user' says not whose"},
-      {{"limit", "check", "--limit", "1/s"}, "PART: with --limit, name exactly one"},
+      {{"limit", "check", "--limit", "1/s"}, "PART: without --policy, name exactly one"},
       {{"limit", "check", "user=42", "--limit", "often"}, "--limit: 'often' is no limit"},
       {{"limit", "check", "user=42", "--limit", "1/0s"}, "--limit: checks[0].window must be"},
       {{"limit", "check", "user=42", "--limit", "1/s", "--cost", "0"}, "--cost: '0' is not"},
       {{"limit", "check", "user=42", "--limit", "1/s", "--cost", "2"},
        "--cost: cost is 2, more than"},
+      {{"limit", "check", "user=42", "--limit", "1/s", "--at-once", "2"}, "--policy: say which"},
+      {{"limit", "check", "user=42", "--at-once", "0"}, "--at-once: '0' is not"},
+      {{"limit", "check", "user=42", "--at-once", "2", "--ttl", "25h"}, "--ttl: "},
+      {{"limit", "release", "user=42", "--at-once", "2"}, "--permit: say which"},
+      {{"limit", "block", "user=42"}, "--for: "},
+      {{"limit", "block", "user", "--for", "1m"}, "PART: 'user' says not whose"},
       {{"limit", "check", "--policy", "default"}, "user: the policy default limits by user"},
       {{"limit", "check", "user=42", "--limit", "9/daily", "--time-zone", "Mars"},
        "--time-zone: unknown"},

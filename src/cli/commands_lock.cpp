@@ -8,7 +8,11 @@
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <optional>
 #include <ostream>
+#include <random>
+#include <string>
 #include <utility>
 
 namespace millrace::cli {
@@ -17,6 +21,8 @@ namespace {
 constexpr std::chrono::seconds ttl_default{30};
 /// The server's own bound of one wait; a longer one is asked for in pieces.
 constexpr std::chrono::seconds wait_at_once{60};
+/// From one piece to the next.
+constexpr std::chrono::seconds place_kept{10};
 
 std::string lock_target(const context& with) {
   return fmt::format("/v1/locks/{}", client::encode_segment(with.in.required("RESOURCE")));
@@ -26,9 +32,17 @@ std::string with_token(const context& with, const std::string& token) {
   return fmt::format("{}?token={}", lock_target(with), client::encode_segment(token));
 }
 
+std::string make_key() {
+  std::random_device source;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", source(), source(), source(), source());
+}
+
 struct lock_wish {
   duration ttl{ttl_default};
   duration wait{0};
+  std::optional<std::int64_t> permits;
+  /// Its requests are repetitions of one: who goes on waiting keeps its place.
+  std::string key;
 };
 
 result<lock_wish> wish_of(const context& with) {
@@ -37,6 +51,10 @@ result<lock_wish> wish_of(const context& with) {
   if (!ttl) return std::unexpected(ttl.error());
   const auto wait = with.in.span("--wait");
   if (!wait) return std::unexpected(wait.error());
+  const auto permits = with.in.integer("--permits", 1, 1000);
+  if (!permits) return std::unexpected(permits.error());
+  out.permits = *permits;
+  out.key = make_key();
   out.ttl = ttl->value_or(ttl_default);
   out.wait = wait->value_or(duration{0});
   return out;
@@ -53,9 +71,13 @@ result<client::response> acquire(const context& with, server_call& server, const
     body.seconds("ttl", wish.ttl);
     body.seconds("wait", now);
     body.text("owner", with.in.text("--owner"));
+    if (with.in.has("--shared")) body.text("mode", "shared");
+    body.integer("permits", wish.permits);
+    if (left > wait_at_once) body.seconds("keep_place", place_kept);
     auto answer = server.call(
         {.method = client::verb::post,
          .target = lock_target(with),
+         .headers = {{"Idempotency-Key", wish.key}},
          .body = std::move(body).finish(),
          .timeout = std::chrono::ceil<std::chrono::milliseconds>(now) + std::chrono::seconds{30}});
     const bool held = !answer && answer.error().code == "lock_held";
@@ -126,9 +148,15 @@ exit_code show(context& with) {
   }
   const auto until = time_at(*lock, "expires_at");
   const std::string owner = printable(text_at(*lock, "owner"));
-  with.around.out << fmt::format("held{}{}, fence {}, ends {}\n", owner.empty() ? "" : " by ",
-                                 owner, count_at(*lock, "fence"),
+  const bool shared = text_at(*lock, "mode") == "shared";
+  const std::string holders = shared ? fmt::format(" shared by {}", count_at(*lock, "holders"))
+                                     : fmt::format("{}{}, fence {}", owner.empty() ? "" : " by ",
+                                                   owner, count_at(*lock, "fence"));
+  with.around.out << fmt::format("held{}, ends {}\n", holders,
                                  until ? relative_time(*until, with.around.clock.now()) : "-");
+  if (const auto waiters = count_at(*lock, "waiters"); waiters > 0) {
+    with.around.out << fmt::format("{} waiting\n", waiters);
+  }
   return exit_code::done;
 }
 
@@ -158,7 +186,11 @@ std::vector<option> lock_options() {
           {.name = "--wait",
            .value = "TIME",
            .purpose = "how long to wait for its holder (default: not at all)"},
-          {.name = "--owner", .value = "NAME", .purpose = "who takes it, for people"}};
+          {.name = "--owner", .value = "NAME", .purpose = "who takes it, for people"},
+          {.name = "--shared", .purpose = "together with others who share it"},
+          {.name = "--permits",
+           .value = "N",
+           .purpose = "shared by at most N at a time, 1 to 1000: a semaphore"}};
 }
 
 }  // namespace
@@ -205,9 +237,13 @@ std::vector<command> lock_commands() {
                       .kind = value_kind::program}},
        .options = with_server_options(lock_options()),
        .examples = {"millrace lock run nightly-report -- ./make_report --all",
-                    "millrace lock run deploy --wait 10m -- ./deploy.sh"},
+                    "millrace lock run deploy --wait 10m -- ./deploy.sh",
+                    "millrace lock run catalogue --shared -- ./read_catalogue",
+                    "millrace lock run printer --permits 3 --wait 5m -- ./print_page"},
        .run = run_program,
-       .notes = "The lock is renewed while the program runs, and released when it ends. Should it\n"
+       .notes = "Who waits is served in the order of arrival; nobody who shares a lock passes one\n"
+                "who waits for it alone.\n\n"
+                "The lock is renewed while the program runs, and released when it ends. Should it\n"
                 "be lost, the program gets SIGTERM and the exit code is 1; else it is the\n"
                 "program's own. The program finds MILLRACE_LOCK_RESOURCE, MILLRACE_LOCK_FENCE and\n"
                 "MILLRACE_LOCK_TOKEN in its environment."},

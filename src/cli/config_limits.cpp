@@ -47,7 +47,8 @@ constexpr std::array rule_keys{
                             limit_rule& into) { return put(into.fallback, from.as_text()); }},
     rule_key{"algorithm",
              [](const config_value& from, limit_rule& into) {
-               const auto word = from.as_choice({"sliding", "fixed", "token_bucket", "calendar"});
+               const auto word =
+                   from.as_choice({"sliding", "fixed", "token_bucket", "calendar", "concurrency"});
                if (!word) return result<void>(std::unexpected(word.error()));
                into.algorithm = *engine::parse_limit_algorithm(*word);
                return result<void>();
@@ -79,6 +80,11 @@ constexpr std::array rule_keys{
                into.on_failure = *parse_when_down(*word);
                return result<void>();
              }},
+    rule_key{"ttl",
+             [](const config_value& from, limit_rule& into) {
+               return put(into.window,
+                          from.as_span(engine::permit_ttl_min, engine::permit_ttl_max));
+             }},
     rule_key{"lease", [](const config_value& from,
                          limit_rule& into) { return put(into.lease, from.as_share(lease_max)); }},
 };
@@ -94,6 +100,19 @@ std::unexpected<error> unknown(const file_entry& entry, std::string_view typed,
   return invalid(entry.where, std::move(detail), "unknown_key");
 }
 
+// `penalty = { after = 5, for = "10m" }`.
+result<void> apply_penalty_key(const file_entry& entry, engine::limit_penalty& into) {
+  const std::string& key = entry.path.back();
+  if (key == "after") {
+    return put(into.after, entry.value.as_integer(1, engine::penalty_after_max));
+  }
+  if (key == "for") {
+    return put(into.length,
+               entry.value.as_span(engine::limit_window_min, engine::limit_window_max));
+  }
+  return unknown(entry, key, {"after", "for"});
+}
+
 result<void> apply_rule_key(const file_entry& entry, limit_policy& into) {
   std::size_t index = 0;
   const std::string& place = entry.path[key_at + 1];
@@ -101,10 +120,14 @@ result<void> apply_rule_key(const file_entry& entry, limit_policy& into) {
   // More than may be are refused as a whole, when all are there.
   if (index > engine::limit_checks_max) return {};
   if (into.rules.size() <= index) into.rules.resize(index + 1);
+  if (entry.path.size() > member_at + 1) {
+    return apply_penalty_key(entry, into.rules[index].penalty);
+  }
   const auto known = std::ranges::find(rule_keys, entry.path[member_at], &rule_key::name);
   if (known != rule_keys.end()) return known->read(entry.value, into.rules[index]);
   std::vector<std::string_view> names;
   for (const rule_key& one : rule_keys) names.push_back(one.name);
+  names.emplace_back("penalty");
   return unknown(entry, entry.path[member_at], names);
 }
 
@@ -124,7 +147,10 @@ result<void> apply_limit_key(const file_entry& entry, limit_settings& into) {
   if (auto sound = check_name(name, entry.where); !sound) return sound;
   limit_policy& policy = into.policies[name];
   const std::string& key = entry.path[key_at];
-  if (entry.path.size() == member_at + 1 && key == "limits") return apply_rule_key(entry, policy);
+  const bool of_penalty = entry.path.size() == member_at + 2 && entry.path[member_at] == "penalty";
+  if (key == "limits" && (entry.path.size() == member_at + 1 || of_penalty)) {
+    return apply_rule_key(entry, policy);
+  }
   if (entry.path.size() == key_at + 1) {
     if (key == "allow") return put(policy.allow, entry.value.as_texts());
     if (key == "deny") return put(policy.deny, entry.value.as_texts());

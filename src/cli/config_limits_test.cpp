@@ -94,6 +94,21 @@ dry_run = true
                         .dry_run = true}));
 }
 
+TEST_F(LimitConfiguration, ReadsPermitsAndPenalties) {
+  const auto loaded = load(R"([limits.policies.render]
+limits = [
+  { scope = "user", algorithm = "concurrency", limit = 5, ttl = "45s" },
+  { scope = "ip", limit = 10, window = "1m", penalty = { after = 3, for = "10m" } },
+]
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << ": " << loaded.error().detail;
+  const std::vector<limit_rule>& rules = loaded->limits.policies.at("render").rules;
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].algorithm, engine::limit_algorithm::concurrency);
+  EXPECT_EQ(rules[0].window, 45s);
+  EXPECT_EQ(rules[1].penalty, (engine::limit_penalty{.after = 3, .length = 10min}));
+}
+
 TEST_F(LimitConfiguration, BindsPoliciesToRoutes) {
   const auto loaded = load(R"([limits.routes]
 "POST /v1/queues/{queue}/jobs" = "default"
@@ -139,6 +154,16 @@ TEST_F(LimitConfiguration, NamesTheKeyThatIsWrong) {
   EXPECT_TRUE(
       of("limits = [{ scope = \"user\", limit = 1, algorithm = \"leaky\" }]")
           .starts_with("c.toml:2: limits.policies.chat.limits.0.algorithm| 'leaky' is not"));
+  const auto of_penalty = [&of](std::string_view rest) {
+    return of("limits = [{ scope = \"ip\", limit = 1, window = \"1m\", penalty = { " +
+              std::string{rest} + " } }]");
+  };
+  EXPECT_TRUE(of_penalty("after = 0, for = \"1m\"")
+                  .starts_with("c.toml:2: limits.policies.chat.limits.0.penalty.after| 0 is not"));
+  EXPECT_TRUE(of_penalty("after = 1, fro = \"1m\"").contains("did you mean 'for'?"));
+  EXPECT_TRUE(of_penalty("after = 1").starts_with("limits.policies.chat.limits[0].penalty.for| "));
+  EXPECT_TRUE(of("limits = [{ scope = \"ip\", algorithm = \"concurrency\", limit = 1, ttl = 0 }]")
+                  .starts_with("c.toml:2: limits.policies.chat.limits.0.ttl| 0 is not a time"));
   EXPECT_TRUE(complaint("[limits]\nlegacy_headers = \"perhaps\"")
                   .starts_with("c.toml:2: limits.legacy_headers| 'perhaps' is not true or false"));
   EXPECT_TRUE(complaint("[limits.policies.\"a b\"]\nallow = []").starts_with("c.toml:2| "));

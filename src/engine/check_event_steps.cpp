@@ -24,15 +24,6 @@ result<void> check_live_ttl(duration ttl) {
   return check_range(ttl, live_ttl_min, live_ttl_max, {{}, "ttl"});
 }
 
-result<void> check_lock_ttl(duration ttl) {
-  return check_range(ttl, lock_ttl_min, lock_ttl_max, {{}, "ttl"});
-}
-
-result<void> check_lock_token(std::string_view token) {
-  if (token.empty()) return invalid("token", "token must not be empty: it came with the lock.");
-  return check_line(token, lock_token_bytes_max, {{}, "token"});
-}
-
 }  // namespace
 
 result<void> check_one(const publish_event& s) {
@@ -60,24 +51,6 @@ result<void> check_one(const configure_stream& s) {
     return ok;
   }
   return check_range(kept.bytes, 1, event_bytes_max, {{}, "bytes"});
-}
-
-result<void> check_one(const acquire_lock& s) {
-  if (auto ok = check_keyed(s.key.project, s.key.resource, "resource"); !ok) return ok;
-  if (auto ok = check_lock_token(s.token); !ok) return ok;
-  if (auto ok = check_lock_ttl(s.ttl); !ok) return ok;
-  return check_line(s.owner, type_bytes_max, {{}, "owner"});
-}
-
-result<void> check_one(const extend_lock& s) {
-  if (auto ok = check_keyed(s.key.project, s.key.resource, "resource"); !ok) return ok;
-  if (auto ok = check_lock_token(s.token); !ok) return ok;
-  return s.ttl == duration{0} ? result<void>{} : check_lock_ttl(s.ttl);
-}
-
-result<void> check_one(const release_lock& s) {
-  if (auto ok = check_keyed(s.key.project, s.key.resource, "resource"); !ok) return ok;
-  return check_lock_token(s.token);
 }
 
 result<void> check_one(const put_progress& s) {

@@ -16,6 +16,9 @@ namespace millrace::engine {
 namespace {
 
 result<void> check_window(const limit_check& what, const std::string& prefix) {
+  if (what.algorithm == limit_algorithm::concurrency) {
+    return check_range(what.window, permit_ttl_min, permit_ttl_max, {prefix, "ttl"});
+  }
   if (what.algorithm != limit_algorithm::calendar) {
     return check_range(what.window, limit_window_min, limit_window_max, {prefix, "window"});
   }
@@ -37,7 +40,20 @@ result<void> check_amounts(const limit_check& what, const std::string& prefix) {
     }
     if (auto ok = check_range(what.burst, 1, limit_value_max, {prefix, "burst"}); !ok) return ok;
   }
-  return check_range(what.cost, 1, limit_value_max, {prefix, "cost"});
+  if (what.algorithm != limit_algorithm::concurrency) {
+    return check_range(what.cost, 1, limit_value_max, {prefix, "cost"});
+  }
+  if (auto ok = check_range(what.limit, 1, limit_permits_max, {prefix, "limit"}); !ok) return ok;
+  return check_range(what.cost, 1, permit_cost_max, {prefix, "cost"});
+}
+
+result<void> check_penalty(const limit_check& what, const std::string& prefix) {
+  if (what.penalty == limit_penalty{}) return {};
+  const std::string field = prefix + "penalty.";
+  if (auto ok = check_range(what.penalty.after, 1, penalty_after_max, {field, "after"}); !ok) {
+    return ok;
+  }
+  return check_range(what.penalty.length, limit_window_min, limit_window_max, {field, "for"});
 }
 
 // What could never be allowed is a mistake, not a refusal that passes.
@@ -62,6 +78,7 @@ result<void> check_shape(const limit_check& what, const std::string& prefix) {
   if (auto ok = check_key(what.id, prefix + "id"); !ok) return ok;
   if (auto ok = check_amounts(what, prefix); !ok) return ok;
   if (auto ok = check_window(what, prefix); !ok) return ok;
+  if (auto ok = check_penalty(what, prefix); !ok) return ok;
   return check_bucket(what, prefix);
 }
 
@@ -94,6 +111,19 @@ result<void> check_all(const std::string& project, const std::vector<limit_check
   return check_distinct(checks);
 }
 
+result<void> check_permit(const std::string& project, const std::vector<limit_check>& checks,
+                          std::uint64_t permit) {
+  if (auto ok = check_all(project, checks); !ok) return ok;
+  for (std::size_t i = 0; i < checks.size(); ++i) {
+    if (checks[i].algorithm == limit_algorithm::concurrency) continue;
+    return invalid(fmt::format("checks[{}].algorithm", i),
+                   "only limits whose algorithm is concurrency have permits.", "no_permits");
+  }
+  // Tokens of a store are less than 2^53.
+  if (permit > 0 && permit < (std::uint64_t{1} << 53U)) return {};
+  return invalid("permit", "permit is the number that was answered when it was taken.");
+}
+
 }  // namespace
 
 result<void> check_limit(const limit_check& what, const std::string& prefix) {
@@ -121,5 +151,21 @@ result<void> check_one(const refund_limits& step) {
 }
 
 result<void> check_one(const reset_limits& step) { return check_all(step.project, step.checks); }
+
+result<void> check_one(const block_limit& step) {
+  if (auto ok = check_name(step.project, "project"); !ok) return ok;
+  if (auto ok = check_name(step.scope, "scope"); !ok) return ok;
+  if (auto ok = check_key(step.whose, "id"); !ok) return ok;
+  if (step.length == duration{0}) return {};
+  return check_range(step.length, limit_window_min, limit_window_max, {{}, "for"});
+}
+
+result<void> check_one(const renew_limit_permit& step) {
+  return check_permit(step.project, step.checks, step.permit);
+}
+
+result<void> check_one(const release_limit_permit& step) {
+  return check_permit(step.project, step.checks, step.permit);
+}
 
 }  // namespace millrace::engine

@@ -154,6 +154,8 @@ struct target {
     agent,
     connection,
     sessions,
+    fence,
+    group,
   };
   kind what{kind::none};
   std::uint64_t stamp{0};
@@ -171,6 +173,13 @@ target job_target(const job_id& id) {
 
 target lock_target(const lock_key& key) {
   return {.what = target::kind::lock, .project = key.project, .name = key.resource};
+}
+
+target group_target(const group_key& of) {
+  return {.what = target::kind::group,
+          .project = of.stream.project,
+          .name = of.stream.name,
+          .key = of.group};
 }
 
 struct target_of {
@@ -213,6 +222,9 @@ struct target_of {
   target operator()(const take_limits&) const { return {.what = target::kind::limits}; }
   target operator()(const refund_limits&) const { return {.what = target::kind::limits}; }
   target operator()(const reset_limits&) const { return {.what = target::kind::limits}; }
+  target operator()(const block_limit&) const { return {.what = target::kind::limits}; }
+  target operator()(const renew_limit_permit&) const { return {.what = target::kind::limits}; }
+  target operator()(const release_limit_permit&) const { return {.what = target::kind::limits}; }
   target operator()(const publish_event& s) const {
     if (s.what.id.empty()) return {};
     return {.what = target::kind::event_id,
@@ -248,6 +260,13 @@ struct target_of {
   target operator()(const rotate_session&) const { return {.what = target::kind::sessions}; }
   target operator()(const end_session&) const { return {.what = target::kind::sessions}; }
   target operator()(const end_user_sessions&) const { return {.what = target::kind::sessions}; }
+  target operator()(const pass_fence& s) const {
+    return {.what = target::kind::fence, .project = s.key.project, .name = s.key.resource};
+  }
+  target operator()(const put_group& s) const { return group_target(s.group); }
+  target operator()(const delete_group& s) const { return group_target(s.group); }
+  target operator()(const read_group& s) const { return group_target(s.group); }
+  target operator()(const settle_deliveries& s) const { return group_target(s.group); }
   // All others address one job.
   template <class Step>
   target operator()(const Step& s) const {
@@ -273,6 +292,8 @@ std::string_view described(target::kind what) {
     case target::kind::agent: return "the same agent";
     case target::kind::connection: return "the same connection";
     case target::kind::sessions: return "sessions, of which a commit changes one,";
+    case target::kind::fence: return "the fence of the same resource";
+    case target::kind::group: return "the same group of consumers";
     case target::kind::none: break;
   }
   return "the same record";

@@ -18,7 +18,8 @@ constexpr std::array algorithm_words{
     pair{limit_algorithm::sliding, std::string_view{"sliding"}},
     pair{limit_algorithm::fixed, std::string_view{"fixed"}},
     pair{limit_algorithm::token_bucket, std::string_view{"token_bucket"}},
-    pair{limit_algorithm::calendar, std::string_view{"calendar"}}};
+    pair{limit_algorithm::calendar, std::string_view{"calendar"}},
+    pair{limit_algorithm::concurrency, std::string_view{"concurrency"}}};
 constexpr std::array period_words{pair{limit_period::none, std::string_view{"none"}},
                                   pair{limit_period::daily, std::string_view{"daily"}},
                                   pair{limit_period::weekly, std::string_view{"weekly"}},
@@ -55,6 +56,10 @@ timestamp sliding_part_end(duration window, timestamp now) noexcept {
 
 timestamp sliding_end(duration window, std::uint64_t limit, timestamp now) noexcept {
   return limit <= exact_sliding_max ? now + window : sliding_part_end(window, now);
+}
+
+timestamp strikes_end(const limit_check& what, timestamp now) noexcept {
+  return what.algorithm == limit_algorithm::calendar ? what.period_end : now + what.window;
 }
 
 std::uint64_t size_of(const limit_check& what) noexcept {
@@ -97,6 +102,7 @@ std::string limit_name(const limit_check& what) {
   name.reserve(what.scope.size() + what.id.size() + 24);
   name.append(what.scope).append(1, ':').append(what.id).append(1, ':');
   if (what.algorithm == limit_algorithm::calendar) return name.append(to_string(what.period));
+  if (what.algorithm == limit_algorithm::concurrency) return name.append("permits");
   name.append(seconds_text(what.window));
   if (what.algorithm == limit_algorithm::fixed) name.append(":fixed");
   if (what.algorithm == limit_algorithm::token_bucket) name.append(":bucket");

@@ -67,6 +67,15 @@ limit_state look_at(const bucket_count& kept, const limit_check& what, std::uint
   return state;
 }
 
+limit_state look_at(const permit_count& kept, const limit_check& what, std::uint64_t wanted,
+                    timestamp now) {
+  limit_state state = state_of(kept.count(now), what.limit, wanted);
+  state.window_start = now;
+  state.reset_time = std::max(kept.ends().value_or(now), now);
+  if (!state.allowed) state.retry_after = kept.fits_at(what.limit - wanted, now) - now;
+  return state;
+}
+
 std::ptrdiff_t charge_to(sliding_count& kept, const limit_check& what, std::uint64_t cost,
                          timestamp now, bool coarse) {
   const timestamp until =
@@ -90,6 +99,16 @@ std::ptrdiff_t charge_to(bucket_count& kept, const limit_check& what, std::uint6
   const std::int64_t missing =
       missing_at(kept, rate, now) + static_cast<std::int64_t>(cost) * rate.unit;
   kept = {.at = now, .unit = rate.unit, .missing = missing, .drain = rate.drain};
+  return 0;
+}
+
+// Permits are taken with their numbers, and released by them.
+std::ptrdiff_t charge_to(permit_count&, const limit_check&, std::uint64_t, timestamp, bool) {
+  return 0;
+}
+
+std::ptrdiff_t give_back_to(permit_count&, const limit_check&, std::optional<timestamp>,
+                            timestamp) {
   return 0;
 }
 
@@ -201,6 +220,8 @@ period_count present_period(const limit_check& what, timestamp now) noexcept {
 limit_count::limit_count(limit_algorithm how) {
   if (how == limit_algorithm::token_bucket) {
     count_.emplace<bucket_count>();
+  } else if (how == limit_algorithm::concurrency) {
+    count_.emplace<permit_count>();
   } else if (how != limit_algorithm::sliding) {
     count_.emplace<period_count>();
   }
@@ -222,6 +243,7 @@ std::ptrdiff_t limit_count::give_back(const limit_check& what, std::optional<tim
 
 std::optional<timestamp> limit_count::ends() const {
   if (const auto* sliding = std::get_if<sliding_count>(&count_)) return sliding->ends();
+  if (const auto* permits = std::get_if<permit_count>(&count_)) return permits->ends();
   if (const auto* period = std::get_if<period_count>(&count_)) {
     return period->count > 0 ? std::optional(period->end) : std::nullopt;
   }

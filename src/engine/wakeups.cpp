@@ -33,10 +33,11 @@ struct topic_hash {
 
 }  // namespace
 
-// A listener is *asleep* (in a wait) or *looking* (between two waits, at the store). Sleepers stand
-// in a queue of their topic and are woken one by one. Those who look are told of every hint, by the
-// topic's count of hints, because their look may be stale; they notice when they want to sleep.
-// So a sleeper is left asleep only when as many others as there were hints have gone looking.
+// A listener is *asleep* (in a wait, or with a call at a hint) or *looking* (at the store).
+// Sleepers stand in a queue of their topic and are woken one by one. Those who look are told of
+// every hint, by the topic's count of hints, because their look may be stale; they notice when they
+// want to sleep. So a sleeper is left asleep only when as many others as there were hints have gone
+// looking.
 struct wakeups::registry {
   struct room {
     std::uint64_t hints{0};
@@ -45,7 +46,9 @@ struct wakeups::registry {
   };
   using rooms = std::unordered_map<topic, room, topic_hash>;
 
-  void hint(room& where, std::size_t count);
+  using calls = std::vector<std::move_only_function<void()>>;
+  /// Puts into `to_call` what has to be called once the mutex is free again.
+  static void hint(room& where, std::size_t count, calls& to_call);
 
   std::mutex mutex;
   // Nodes stay where they are, so listeners keep pointers to theirs.
@@ -72,7 +75,7 @@ struct wakeups::listener::state {
 
   explicit state(std::shared_ptr<registry> r) : hints(std::move(r)) {}
 
-  [[nodiscard]] bool asleep() const { return timer != nullptr; }
+  [[nodiscard]] bool asleep() const { return lies; }
   [[nodiscard]] bool has_news() const {
     return std::ranges::any_of(
         seats, [](const seat& each) { return each.room->second.hints != each.seen; });
@@ -83,16 +86,17 @@ struct wakeups::listener::state {
   void settle() {
     for (seat& each : seats) each.owes = false;
   }
-  void lie_down(asio::steady_timer& until) {
-    timer = &until;
+  void lie_down() {
     for (seat& each : seats) {
       auto& queue = each.room->second.asleep;
       each.place = queue.insert(queue.end(), this);
     }
+    lies = true;
   }
   void get_up() {
     if (!asleep()) return;
     for (seat& each : seats) each.room->second.asleep.erase(each.place);
+    lies = false;
     timer = nullptr;
   }
   // What came since the last look, if anything did.
@@ -106,8 +110,10 @@ struct wakeups::listener::state {
 
   const std::shared_ptr<registry> hints;
   std::vector<seat> seats;
-  // Of the wait this listener is asleep in.
+  bool lies{false};
+  // Asleep, it has one of the two: the timer of its wait, or what is called at a hint.
   asio::steady_timer* timer{nullptr};
+  std::move_only_function<void()> act;
   bool woken{false};
 
   // Gets the listener up however its wait ends, be it with the event loop.
@@ -127,12 +133,17 @@ struct wakeups::listener::state {
   };
 };
 
-void wakeups::registry::hint(room& where, std::size_t count) {
+void wakeups::registry::hint(room& where, std::size_t count, calls& to_call) {
   ++where.hints;
   for (std::size_t i = 0; i < count && !where.asleep.empty(); ++i) {
     listener::state& first = *where.asleep.front();
     first.woken = true;
-    first.timer->cancel();
+    if (first.act != nullptr) {
+      to_call.push_back(std::exchange(first.act, nullptr));
+      first.see_all();
+    } else {
+      first.timer->cancel();
+    }
     first.get_up();
     for (auto& seat : first.seats) {
       if (&seat.room->second == &where) seat.owes = count != all && !where.asleep.empty();
@@ -145,9 +156,13 @@ wakeups::~wakeups() = default;
 
 void wakeups::notify(const topic& what, std::size_t count) {
   if (count == 0 || !heard(what.what)) return;
-  const std::lock_guard lock(registry_->mutex);
-  const auto found = registry_->by_topic.find(what);
-  if (found != registry_->by_topic.end()) registry_->hint(found->second, count);
+  registry::calls to_call;
+  {
+    const std::lock_guard lock(registry_->mutex);
+    const auto found = registry_->by_topic.find(what);
+    if (found != registry_->by_topic.end()) registry::hint(found->second, count, to_call);
+  }
+  for (auto& each : to_call) each();
 }
 
 bool wakeups::heard(topic::kind what) const noexcept {
@@ -179,15 +194,19 @@ wakeups::listener& wakeups::listener::operator=(listener&& other) noexcept {
 wakeups::listener::~listener() {
   if (!state_) return;
   registry& hints = *state_->hints;
-  const std::lock_guard lock(hints.mutex);
-  state_->get_up();
-  for (const auto& seat : state_->seats) {
-    auto& room = seat.room->second;
-    hints.seats_of(seat.room->first.what).fetch_sub(1);
-    if (seat.owes) hints.hint(room, 1);
-    if (--room.listeners == 0) hints.by_topic.erase(hints.by_topic.find(seat.room->first));
+  registry::calls to_call;
+  {
+    const std::lock_guard lock(hints.mutex);
+    state_->get_up();
+    for (const auto& seat : state_->seats) {
+      auto& room = seat.room->second;
+      hints.seats_of(seat.room->first.what).fetch_sub(1);
+      if (seat.owes) registry::hint(room, 1, to_call);
+      if (--room.listeners == 0) hints.by_topic.erase(hints.by_topic.find(seat.room->first));
+    }
+    state_->seats.clear();
   }
-  state_->seats.clear();
+  for (auto& each : to_call) each();
 }
 
 awaitable<bool> wakeups::listener::wait(std::chrono::steady_clock::duration longest) {
@@ -204,7 +223,8 @@ awaitable<bool> wakeups::listener::wait(std::chrono::steady_clock::duration long
       asio::post(asio::append(std::move(handler), boost::system::error_code{}));
       return;
     }
-    who->lie_down(*until);
+    who->timer = until;
+    who->lie_down();
     until->expires_after(span);
     until->async_wait(std::move(handler));
   };
@@ -219,6 +239,30 @@ awaitable<bool> wakeups::listener::wait(std::chrono::steady_clock::duration long
     throw boost::system::system_error(asio::error::operation_aborted);
   }
   co_return self->woken;
+}
+
+void wakeups::listener::call_at_hint(std::move_only_function<void()> act) {
+  {
+    const std::lock_guard lock(state_->hints->mutex);
+    MILLRACE_ASSERT(!state_->asleep());
+    state_->woken = state_->take_news();
+    if (!state_->woken) {
+      state_->act = std::move(act);
+      state_->lie_down();
+      return;
+    }
+  }
+  act();
+}
+
+bool wakeups::listener::call_off() noexcept {
+  // What it holds goes when the mutex is free again.
+  std::move_only_function<void()> gone;
+  const std::lock_guard lock(state_->hints->mutex);
+  if (state_->act == nullptr) return false;
+  gone = std::exchange(state_->act, nullptr);
+  state_->get_up();
+  return true;
 }
 
 void wakeups::listener::consume() noexcept {

@@ -320,5 +320,80 @@ TEST(Wakeups, LosesNoHintBetweenThreads) {
   EXPECT_EQ(shared.lost.load(), 0);
 }
 
+TEST(Wakeups, CallsOnceOnTheThreadThatHints) {
+  wakeups hints;
+  auto who = hints.listen({mail, other});
+  int called = 0;
+  std::thread::id where;
+  who.call_at_hint([&] {
+    ++called;
+    where = std::this_thread::get_id();
+  });
+  EXPECT_EQ(called, 0);
+  std::thread([&] {
+    hints.notify(other);
+    EXPECT_EQ(called, 1);
+    EXPECT_EQ(where, std::this_thread::get_id());
+    hints.notify(mail);
+  }).join();
+  EXPECT_EQ(called, 1);
+  EXPECT_FALSE(who.call_off());
+}
+
+TEST(Wakeups, CallsAtOnceWhenSomethingCameSinceTheLastLook) {
+  wakeups hints;
+  auto who = hints.listen({mail});
+  hints.notify(mail);
+  int called = 0;
+  who.call_at_hint([&] { ++called; });
+  EXPECT_EQ(called, 1);
+  who.call_at_hint([&] { ++called; });
+  EXPECT_EQ(called, 1);
+}
+
+TEST(Wakeups, WhatWasCalledOffIsNotCalled) {
+  wakeups hints;
+  auto who = hints.listen({mail});
+  const auto held = std::make_shared<int>(0);
+  who.call_at_hint([held] { ++*held; });
+  EXPECT_TRUE(who.call_off());
+  EXPECT_EQ(held.use_count(), 1);
+  hints.notify(mail);
+  EXPECT_EQ(*held, 0);
+  EXPECT_FALSE(who.call_off());
+}
+
+TEST(Wakeups, ACallStandsInTheQueueWithThoseWhoSleep) {
+  wakeups hints;
+  sleepers all;
+  const auto a = all.add(hints, {mail}, "a");
+  auto caller = hints.listen({mail});
+  bool called = false;
+  caller.call_at_hint([&] { called = true; });
+  const auto b = all.add(hints, {mail}, "b");
+  hints.notify(mail, 1);
+  EXPECT_THAT(all.woken(), ElementsAre("a"));
+  EXPECT_FALSE(called);
+  hints.notify(mail, 1);
+  EXPECT_TRUE(called);
+  EXPECT_THAT(all.woken(), ElementsAre("a"));
+  // It was called, and ends without having acted on the hint: the next one has to.
+  caller = hints.listen({other});
+  EXPECT_THAT(all.woken(), ElementsAre("a", "b"));
+}
+
+TEST(Wakeups, ACallMayHintAndListenAgain) {
+  wakeups hints;
+  auto who = hints.listen({mail});
+  int called = 0;
+  who.call_at_hint([&] {
+    ++called;
+    who.call_at_hint([&] { ++called; });
+    hints.notify(mail);
+  });
+  hints.notify(mail);
+  EXPECT_EQ(called, 2);
+}
+
 }  // namespace
 }  // namespace millrace::engine

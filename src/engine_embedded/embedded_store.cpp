@@ -296,11 +296,11 @@ void store_impl::finish_group(result<group_report> report) {
     syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
     return;
   }
+  const bool quiet = recent_group_ <= settled_here_max && inbox_.empty();
   // Told before the sync: whoever is woken asks, and is answered behind it.
   for (const hint& each : report->hints) hints_.notify(each.what, each.count);
   if (report->sync_first) {
     unsynced_since_.reset();
-    const bool quiet = recent_group_ <= settled_here_max && inbox_.empty();
     syncer_.add(log_syncer::when::synced,
                 quiet ? log_syncer::where::here : log_syncer::where::apart, take_answers());
     return;

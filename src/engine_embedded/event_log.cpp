@@ -304,6 +304,14 @@ void event_log::take_events(statement& from, std::uint64_t low, std::uint64_t hi
   }
 }
 
+std::optional<event> event_log::event_at(const stream_state& stream, std::uint64_t offset) {
+  if (offset < stream.info.first || offset > stream.info.last) return std::nullopt;
+  engine::read_events::page one;
+  take_events(read_from_, offset, offset, stream, 1, one);
+  if (one.events.empty()) return std::nullopt;
+  return std::move(one.events.front());
+}
+
 engine::read_events::page event_log::read(const engine::read_events& what) {
   const stream_state* stream = find(what.stream);
   const bool forward = what.way == engine::read_events::order::oldest_first;

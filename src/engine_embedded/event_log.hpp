@@ -54,6 +54,9 @@ public:
                                   timestamp now);
 
   [[nodiscard]] engine::read_events::page read(const engine::read_events& what);
+  /// Empty where it is not kept.
+  [[nodiscard]] std::optional<engine::event> event_at(const stream_state& stream,
+                                                      std::uint64_t offset);
 
   /// When something is too old.
   [[nodiscard]] std::optional<timestamp> next_event() const;

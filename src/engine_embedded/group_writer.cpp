@@ -44,7 +44,8 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       hot_(with_.hot_jobs_bytes),
       events_(*db_),
       live_(*db_),
-      sessions_(*db_) {}
+      sessions_(*db_),
+      groups_(*db_) {}
 
 group_writer::~group_writer() = default;
 

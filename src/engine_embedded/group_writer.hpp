@@ -2,6 +2,7 @@
 
 #include "cache_rows.hpp"
 #include "cache_table.hpp"
+#include "event_groups.hpp"
 #include "event_log.hpp"
 #include "hot_jobs.hpp"
 #include "job_rows.hpp"
@@ -14,6 +15,7 @@
 #include "stamps.hpp"
 
 #include <millrace/engine/limit_table.hpp>
+#include <millrace/engine/lock_rules.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/store.hpp>
 
@@ -114,6 +116,9 @@ private:
     std::set<engine::stream_key> streams_added;
     std::size_t event_ids_added{0};
     std::size_t locks_added{0};
+    std::size_t fences_added{0};
+    std::size_t groups_added{0};
+    std::map<engine::stream_key, std::size_t> groups_added_to;
     std::size_t progress_added{0};
     std::size_t agents_added{0};
     std::map<std::pair<std::string, std::string>, std::size_t> agents_added_to;
@@ -274,7 +279,15 @@ private:
   engine::outcome apply(engine::take_limits& step, const plan& with);
   engine::outcome apply(engine::refund_limits& step, const plan& with);
   engine::outcome apply(engine::reset_limits& step, const plan& with);
+  refused check(const engine::block_limit& step, plan& with);
+  refused check(const engine::renew_limit_permit& step, plan& with);
+  refused check(const engine::release_limit_permit& step, plan& with);
+  engine::outcome apply(engine::block_limit& step, const plan& with);
+  engine::outcome apply(engine::renew_limit_permit& step, const plan& with);
+  engine::outcome apply(engine::release_limit_permit& step, const plan& with);
+  void keep_block(const std::string& project, const std::string& scope, const std::string& id);
   void keep_budgets(const std::string& project, const std::vector<engine::limit_check>& checks);
+  void sweep_budgets();
   void load_budgets();
   // steps_events.cpp
   refused check(const engine::publish_event& step, plan& with);
@@ -289,17 +302,11 @@ private:
   [[nodiscard]] result<engine::answer> answer(const engine::find_stream& what);
 
   // steps_live.cpp
-  refused check(const engine::acquire_lock& step, plan& with);
-  refused check(const engine::extend_lock& step, plan& with);
-  refused check(const engine::release_lock& step, plan& with);
   refused check(const engine::put_progress& step, plan& with);
   refused check(const engine::delete_progress& step, plan& with);
   refused check(const engine::put_agent& step, plan& with);
   refused check(const engine::put_connection& step, plan& with);
   refused check(const engine::drop_connection& step, plan& with);
-  engine::outcome apply(engine::acquire_lock& step, const plan& with);
-  engine::outcome apply(engine::extend_lock& step, const plan& with);
-  engine::outcome apply(engine::release_lock& step, const plan& with);
   engine::outcome apply(engine::put_progress& step, const plan& with);
   engine::outcome apply(engine::delete_progress& step, const plan& with);
   engine::outcome apply(engine::put_agent& step, const plan& with);
@@ -307,10 +314,8 @@ private:
   engine::outcome apply(engine::drop_connection& step, const plan& with);
   template <class Value>
   [[nodiscard]] std::optional<Value> find_live(const live_key& key);
-  [[nodiscard]] refused refuse_lost(const engine::lock_key& key, const std::string& token);
   [[nodiscard]] std::optional<engine::progress_entry> find_progress_entry(
       const std::string& project, const std::string& correlation_id);
-  [[nodiscard]] result<engine::answer> answer(const engine::find_lock& what);
   [[nodiscard]] result<engine::answer> answer(const engine::find_progress& what);
   [[nodiscard]] result<engine::answer> answer(const engine::list_agents& what);
   [[nodiscard]] result<engine::answer> answer(const engine::list_connections& what);
@@ -336,6 +341,43 @@ private:
   void forget_sessions();
   [[nodiscard]] result<engine::answer> answer(const engine::find_session& what);
   [[nodiscard]] result<engine::answer> answer(const engine::list_sessions& what);
+
+  // steps_groups.cpp
+  refused check(const engine::put_group& step, plan& with);
+  refused check(const engine::delete_group& step, plan& with);
+  refused check(const engine::read_group& step, plan& with);
+  refused check(const engine::settle_deliveries& step, plan& with);
+  engine::outcome apply(engine::put_group& step, const plan& with);
+  engine::outcome apply(engine::delete_group& step, const plan& with);
+  engine::outcome apply(engine::read_group& step, const plan& with);
+  engine::outcome apply(engine::settle_deliveries& step, const plan& with);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_groups& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_pending& what);
+
+  [[nodiscard]] const engine::stream_info* stream_of(const engine::group_key& key);
+  [[nodiscard]] engine::group_info info(const engine::group_key& key, const kept_group& group);
+  [[nodiscard]] engine::group_state new_group(const engine::group_key& key,
+                                              const engine::group_start& start);
+  [[nodiscard]] refused refuse_new_group(const engine::group_key& key, plan& with);
+  [[nodiscard]] bool deliver_again(const engine::read_group& step, kept_group& group,
+                                   engine::group_read& into);
+  void deliver_new(const engine::read_group& step, kept_group& group, engine::group_read& into);
+  void hint_stream(const engine::stream_key& stream);
+
+  // steps_locks.cpp
+  refused check(const engine::acquire_lock& step, plan& with);
+  refused check(const engine::extend_lock& step, plan& with);
+  refused check(const engine::release_lock& step, plan& with);
+  refused check(const engine::pass_fence& step, plan& with);
+  engine::outcome apply(engine::acquire_lock& step, const plan& with);
+  engine::outcome apply(engine::extend_lock& step, const plan& with);
+  engine::outcome apply(engine::release_lock& step, const plan& with);
+  engine::outcome apply(engine::pass_fence& step, const plan& with);
+  [[nodiscard]] engine::lock_state lock_state_of(const engine::lock_key& key);
+  void keep_lock(const engine::lock_key& key, engine::lock_state& state);
+  void end_lock(const live_key& row);
+  [[nodiscard]] result<engine::answer> answer(const engine::find_lock& what);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_lock_holders& what);
 
   // maintenance.cpp
   void apply_due();
@@ -432,6 +474,7 @@ private:
   event_log events_;
   live_table live_;
   session_table sessions_;
+  event_groups groups_;
   stamp_source stamps_;
   std::int64_t last_queue_row_{0};
   timestamp now_{};

@@ -20,7 +20,8 @@ void live_table::load() {
   counts_ = {};
   statement from(db_, sql::read_live);
   while (from.row()) {
-    remember({.kind = static_cast<live_kind>(from.integer(0) & 3),
+    remember({.kind = static_cast<live_kind>(static_cast<std::size_t>(from.integer(0)) &
+                                             (live_kinds - 1)),
               .project = std::string(from.text(1)),
               .flow = std::string(from.text(2)),
               .name = std::string(from.text(3))},

@@ -15,8 +15,15 @@
 
 namespace millrace::embedded {
 
-enum class live_kind : std::uint8_t { lock = 0, progress = 1, agent = 2, connection = 3 };
-inline constexpr std::size_t live_kinds = 4;
+enum class live_kind : std::uint8_t {
+  lock = 0,
+  progress = 1,
+  agent = 2,
+  connection = 3,
+  fence = 4
+};
+/// A power of two: what a row says is cut to it.
+inline constexpr std::size_t live_kinds = 8;
 
 struct live_key {
   live_kind kind{live_kind::lock};

@@ -137,6 +137,7 @@ bool group_writer::reload() {
   events_.load();
   live_.load();
   sessions_.load();
+  groups_.load();
   memory_is_stale_ = db_->failed();
   if (memory_is_stale_) return false;
   if (memory_) fresh->take_starts(*memory_);

@@ -1,5 +1,6 @@
 #include "json_fields.hpp"
 #include "outcome_json_events.hpp"
+#include "outcome_json_groups.hpp"
 #include "outcome_json_sessions.hpp"
 #include "spec_json.hpp"
 
@@ -115,12 +116,14 @@ json::object to_object(const engine::limits_checked& what) {
                                   {"window_start", to_micros(each.window_start)},
                                   {"reset_time", to_micros(each.reset_time)},
                                   {"allowed", each.allowed},
-                                  {"retry_after", each.retry_after.count()}});
+                                  {"retry_after", each.retry_after.count()},
+                                  {"blocked_until", to_micros(each.blocked_until)}});
   }
   return {{"limits", std::move(limits)},
           {"allowed", what.allowed},
           {"granted", what.granted},
-          {"at", to_micros(what.at)}};
+          {"at", to_micros(what.at)},
+          {"permit", what.permit}};
 }
 
 engine::limits_checked read_limits(reader& in) {
@@ -128,6 +131,7 @@ engine::limits_checked read_limits(reader& in) {
   in.take("allowed", out.allowed);
   in.take("granted", out.granted);
   in.take("at", out.at);
+  in.take("permit", out.permit);
   const json::array* limits = in.array("limits");
   if (limits == nullptr) return out;
   for (const json::value& each : *limits) {
@@ -144,6 +148,7 @@ engine::limits_checked read_limits(reader& in) {
     limit.take("reset_time", state.reset_time);
     limit.take("allowed", state.allowed);
     limit.take("retry_after", state.retry_after);
+    limit.take("blocked_until", state.blocked_until);
     if (limit.failed()) in.fail();
   }
   return out;
@@ -265,6 +270,8 @@ std::optional<engine::outcome> read_outcome(const json::object& from) {
     out = std::move(*other);
   } else if (auto session = read_session_outcome(from, in)) {
     out = std::move(*session);
+  } else if (auto group = read_group_outcome(from, in)) {
+    out = std::move(*group);
   } else {
     out = engine::queue_configured{};
   }

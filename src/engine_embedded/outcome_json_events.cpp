@@ -31,6 +31,11 @@ engine::lock_answer read_lock(json_reader& in) {
   in.take("fence", out.lock.fence);
   in.take("acquired_at", out.lock.acquired_at);
   in.take("expires_at", out.lock.expires_at);
+  in.take("mode", out.lock.mode);
+  in.take("holders", out.lock.holders);
+  in.take("waiters", out.lock.waiters);
+  in.take("queued", out.queued);
+  in.take("ahead", out.ahead);
   return out;
 }
 
@@ -121,7 +126,12 @@ json::object to_object(const engine::lock_answer& what) {
           {"owner", what.lock.owner},
           {"fence", what.lock.fence},
           {"acquired_at", to_micros(what.lock.acquired_at)},
-          {"expires_at", to_micros(what.lock.expires_at)}};
+          {"expires_at", to_micros(what.lock.expires_at)},
+          {"mode", static_cast<int>(what.lock.mode)},
+          {"holders", what.lock.holders},
+          {"waiters", what.lock.waiters},
+          {"queued", what.queued},
+          {"ahead", what.ahead}};
 }
 
 json::object to_object(const engine::progress_changed& what) {

@@ -16,7 +16,8 @@ constexpr std::int64_t application_id = 0x6d696c6c;
 
 /// What leads from format n to n + 1, n being the index. The first makes the tables.
 constexpr std::array<std::string_view, database_format> migrations{
-    sql::format_1, sql::format_cache, sql::format_limits, sql::format_events, sql::format_sessions};
+    sql::format_1,      sql::format_cache,    sql::format_limits,
+    sql::format_events, sql::format_sessions, sql::format_groups};
 
 /// A file up to this size is checked as a whole after it was not closed cleanly: what takes no
 /// longer than the rest of the opening. Of a larger one the tables of jobs are read in any case, to

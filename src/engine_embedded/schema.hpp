@@ -10,7 +10,7 @@
 namespace millrace::embedded {
 
 /// The format this program writes. Greater ones are refused, smaller ones migrated at open.
-inline constexpr int database_format = 5;
+inline constexpr int database_format = 6;
 
 /// Opens `millrace.db`, making it when it is absent; checks that it is ours and undamaged, brings
 /// it to the present format, and sets what a connection of the writer needs.

@@ -21,8 +21,12 @@ public:
   /// `last` is greater than or equal to everything that was ever given.
   explicit stamp_source(std::uint64_t last = 0) noexcept : last_(last) {}
 
+  /// What `next` would give.
+  [[nodiscard]] std::uint64_t following(timestamp now) const noexcept {
+    return std::max(last_ + 1, static_cast<std::uint64_t>(to_micros(now)));
+  }
   [[nodiscard]] std::uint64_t next(timestamp now) {
-    last_ = std::max(last_ + 1, static_cast<std::uint64_t>(to_micros(now)));
+    last_ = following(now);
     MILLRACE_ASSERT(last_ < (std::uint64_t{1} << 53U));
     return last_;
   }

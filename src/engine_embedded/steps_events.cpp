@@ -70,7 +70,12 @@ void group_writer::forget_events_and_records() {
   }
   // All of them: one that is over must not be taken for one that is held.
   while (const std::optional<live_key> over = live_.first_over(now_)) {
+    if (db_->failed()) break;
     static_cast<void>(to_write());
+    if (over->kind == live_kind::lock) {
+      end_lock(*over);
+      continue;
+    }
     hint_record(*over);
     live_.erase(*over);
   }
@@ -78,15 +83,14 @@ void group_writer::forget_events_and_records() {
 
 void group_writer::hint_record(const live_key& key) {
   switch (key.kind) {
-    case live_kind::lock:
-      changed_topics_.push_back(engine::lock_topic(key.project, key.name));
-      break;
     case live_kind::progress:
       changed_topics_.push_back(engine::progress_topic(key.project, key.name));
       break;
     case live_kind::agent:
       changed_topics_.push_back(engine::flow_topic(key.project, key.flow));
       break;
+    case live_kind::lock:
+    case live_kind::fence:
     case live_kind::connection: break;
   }
 }

@@ -1,6 +1,10 @@
 #include "group_writer.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace millrace::embedded {
 
@@ -9,6 +13,9 @@ namespace {
 /// Budgets that are over, forgotten in one go.
 constexpr int budgets_swept_max = 256;
 
+/// In place of the period of a budget: the row is a block.
+constexpr int period_of_blocks = 0;
+
 }  // namespace
 
 group_writer::refused group_writer::check(const engine::take_limits& step, plan&) {
@@ -16,8 +23,15 @@ group_writer::refused group_writer::check(const engine::take_limits& step, plan&
 }
 
 engine::outcome group_writer::apply(engine::take_limits& step, const plan&) {
-  engine::limits_checked out = limits_.take(step, now_);
+  const std::uint64_t blocks_before = limits_.blocks_made();
+  engine::limits_checked out = limits_.take(step, now_, stamps_.following(now_));
+  if (out.permit != 0) static_cast<void>(stamps_.next(now_));
   if (out.allowed && step.mode != engine::take_mode::peek) keep_budgets(step.project, step.checks);
+  if (limits_.blocks_made() == blocks_before) return out;
+  for (std::size_t i = 0; i < step.checks.size(); ++i) {
+    if (out.limits[i].blocked_until <= now_) continue;
+    keep_block(step.project, step.checks[i].scope, step.checks[i].id);
+  }
   return out;
 }
 
@@ -36,9 +50,57 @@ group_writer::refused group_writer::check(const engine::reset_limits&, plan&) {
 }
 
 engine::outcome group_writer::apply(engine::reset_limits& step, const plan&) {
+  std::vector<bool> blocked;
+  for (const engine::limit_check& each : step.checks) {
+    blocked.push_back(limits_.blocked_until(step.project, each.scope, each.id, now_) > now_);
+  }
   engine::limits_checked out = limits_.reset(step, now_);
+  for (std::size_t i = 0; i < blocked.size(); ++i) {
+    if (blocked[i]) keep_block(step.project, step.checks[i].scope, step.checks[i].id);
+  }
   keep_budgets(step.project, step.checks);
   return out;
+}
+
+group_writer::refused group_writer::check(const engine::block_limit& step, plan&) {
+  return limits_.check(step, now_);
+}
+
+engine::outcome group_writer::apply(engine::block_limit& step, const plan&) {
+  engine::limits_checked out = limits_.block(step, now_);
+  keep_block(step.project, step.scope, step.whose);
+  return out;
+}
+
+group_writer::refused group_writer::check(const engine::renew_limit_permit& step, plan&) {
+  return limits_.check(step, now_);
+}
+
+engine::outcome group_writer::apply(engine::renew_limit_permit& step, const plan&) {
+  return limits_.renew(step, now_);
+}
+
+group_writer::refused group_writer::check(const engine::release_limit_permit& step, plan&) {
+  return limits_.check(step, now_);
+}
+
+engine::outcome group_writer::apply(engine::release_limit_permit& step, const plan&) {
+  return limits_.release(step, now_);
+}
+
+// As it is in memory now.
+void group_writer::keep_block(const std::string& project, const std::string& scope,
+                              const std::string& id) {
+  static_cast<void>(to_write());
+  const timestamp ends = limits_.blocked_until(project, scope, id, now_);
+  if (ends > now_) {
+    write_budget_.put(project).put(scope).put(id).put(period_of_blocks);
+    write_budget_.put(now_).put(ends).put(0).run();
+    first_budget_end_ = std::min(first_budget_end_, ends);
+  } else {
+    delete_budget_.put(project).put(scope).put(id).put(period_of_blocks).run();
+  }
+  sweep_budgets();
 }
 
 // Counts of windows are memory alone; those of a day or longer outlive the process.
@@ -58,7 +120,11 @@ void group_writer::keep_budgets(const std::string& project,
       delete_budget_.put(project).put(each.scope).put(each.id).put(period).run();
     }
   }
-  if (!any || first_budget_end_ > now_) return;
+  if (any) sweep_budgets();
+}
+
+void group_writer::sweep_budgets() {
+  if (first_budget_end_ > now_) return;
   sweep_budgets_.put(now_).put(budgets_swept_max).run();
   if (db_->changes() == budgets_swept_max) return;
   const reset_after reset(first_budget_);
@@ -70,6 +136,7 @@ void group_writer::keep_budgets(const std::string& project,
 
 void group_writer::load_budgets() {
   limits_.drop_budgets();
+  limits_.drop_blocks();
   first_budget_end_ = timestamp::max();
   const reset_after reset(read_budgets_);
   while (read_budgets_.row()) {
@@ -82,7 +149,13 @@ void group_writer::load_budgets() {
                                      .end = from_micros(read_budgets_.integer(5)),
                                      .count = read_budgets_.natural(6)};
     first_budget_end_ = std::min(first_budget_end_, count.end);
-    if (count.end > now_) limits_.put_budget(std::string(read_budgets_.text(0)), name, count);
+    if (count.end <= now_) continue;
+    const std::string project{read_budgets_.text(0)};
+    if (name.period == engine::limit_period::none) {
+      limits_.put_block(project, name.scope, name.id, count.end, now_);
+    } else {
+      limits_.put_budget(project, name, count);
+    }
   }
 }
 

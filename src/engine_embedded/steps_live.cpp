@@ -15,10 +15,6 @@ namespace {
 using engine::text_field_reader;
 using engine::text_fields;
 
-live_key key_of(const engine::lock_key& key) {
-  return {.kind = live_kind::lock, .project = key.project, .flow = {}, .name = key.resource};
-}
-
 live_key progress_key(const std::string& project, const std::string& id) {
   return {.kind = live_kind::progress, .project = project, .flow = {}, .name = id};
 }
@@ -35,25 +31,6 @@ live_key connection_key(const std::string& project, const std::string& id) {
 }
 
 // ---- values
-
-struct lock_value {
-  std::string token;
-  engine::lock_info lock;
-};
-
-std::string to_text(const lock_value& what) {
-  return text_fields().add(what.token).add(what.lock.owner).take();
-}
-
-bool read_value(const live_row& row, lock_value& into) {
-  text_field_reader in(row.value);
-  into.token = in.text();
-  into.lock.owner = in.text();
-  into.lock.fence = row.version;
-  into.lock.acquired_at = row.made_at;
-  into.lock.expires_at = row.expires_at;
-  return !in.failed();
-}
 
 std::string to_text(const engine::progress_entry& what) {
   text_fields out;
@@ -127,83 +104,6 @@ std::optional<Value> group_writer::find_live(const live_key& key) {
   if (read_value(*row, out)) return out;
   db_->note(SQLITE_CORRUPT);
   return std::nullopt;
-}
-
-// ---- locks
-
-group_writer::refused group_writer::check(const engine::acquire_lock& step, plan& with) {
-  if (live_.contains(key_of(step.key))) return std::nullopt;
-  if (live_.count(live_kind::lock) + with.locks_added++ < engine::locks_max) return std::nullopt;
-  return engine::too_many_locks();
-}
-
-engine::outcome group_writer::apply(engine::acquire_lock& step, const plan&) {
-  const live_key key = key_of(step.key);
-  if (auto held = find_live<lock_value>(key)) {
-    held->lock.key = step.key;
-    return engine::lock_answer{.granted = held->token == step.token, .lock = std::move(held->lock)};
-  }
-  lock_value made{.token = std::move(step.token),
-                  .lock = {.key = step.key,
-                           .owner = std::move(step.owner),
-                           .fence = stamps_.next(now_),
-                           .acquired_at = now_,
-                           .expires_at = now_ + step.ttl}};
-  static_cast<void>(to_write());
-  live_.write(key, {.made_at = now_,
-                    .updated_at = now_,
-                    .expires_at = made.lock.expires_at,
-                    .version = made.lock.fence,
-                    .value = to_text(made)});
-  return engine::lock_answer{.granted = true, .lock = std::move(made.lock)};
-}
-
-group_writer::refused group_writer::refuse_lost(const engine::lock_key& key,
-                                                const std::string& token) {
-  const auto held = find_live<lock_value>(key_of(key));
-  return held && held->token == token ? refused() : engine::lock_lost();
-}
-
-group_writer::refused group_writer::check(const engine::extend_lock& step, plan&) {
-  return refuse_lost(step.key, step.token);
-}
-
-engine::outcome group_writer::apply(engine::extend_lock& step, const plan&) {
-  const live_key key = key_of(step.key);
-  std::optional<live_row> row = live_.find(key);
-  if (!row) return engine::lock_answer{};
-  if (step.ttl > duration{0}) {
-    row->updated_at = now_;
-    row->expires_at = now_ + step.ttl;
-    static_cast<void>(to_write());
-    live_.write(key, *row);
-  }
-  lock_value held;
-  held.lock.key = step.key;
-  static_cast<void>(read_value(*row, held));
-  return engine::lock_answer{.granted = true, .lock = std::move(held.lock)};
-}
-
-group_writer::refused group_writer::check(const engine::release_lock& step, plan&) {
-  return refuse_lost(step.key, step.token);
-}
-
-engine::outcome group_writer::apply(engine::release_lock& step, const plan&) {
-  const live_key key = key_of(step.key);
-  engine::lock_answer out;
-  if (auto held = find_live<lock_value>(key)) out.lock = std::move(held->lock);
-  out.lock.key = step.key;
-  static_cast<void>(to_write());
-  live_.erase(key);
-  hint_record(key);
-  return out;
-}
-
-result<engine::answer> group_writer::answer(const engine::find_lock& what) {
-  auto held = find_live<lock_value>(key_of(what.key));
-  if (!held) return std::optional<engine::lock_info>();
-  held->lock.key = what.key;
-  return std::optional(std::move(held->lock));
 }
 
 // ---- progress

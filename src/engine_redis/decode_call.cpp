@@ -1,12 +1,16 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "event_codec.hpp"
+#include "group_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
+#include "lock_codec.hpp"
 #include "session_codec.hpp"
 
 #include <millrace/base/names.hpp>
 #include <millrace/engine/cache_refusals.hpp>
+#include <millrace/engine/group_rules.hpp>
+#include <millrace/engine/lock_rules.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/session_rules.hpp>
 
@@ -87,6 +91,9 @@ constexpr std::array refusal_words{
                  0ms},
     refusal_word{"idempotency_store_full", errc::unavailable,
                  "The store keeps as many idempotency keys as it can.", "", 1min},
+    refusal_word{"permit_lost", errc::conflict,
+                 "The permit is not held: it has ended, was released, or was never given.", "",
+                 0ms},
 };
 
 }  // namespace
@@ -100,6 +107,11 @@ error refused_as(std::string_view code) {
     return why;
   }
   if (auto why = engine::session_refusal(code)) return std::move(*why);
+  for (const error& each :
+       {engine::too_many_waiters(), engine::stale_fence(), engine::too_many_groups(),
+        engine::group_not_found(), engine::delivery_lost()}) {
+    if (each.code == code) return each;
+  }
   for (const error& each : {engine::stale_lease(), engine::version_mismatch(),
                             engine::over_cache_quota(), engine::too_many_claims()}) {
     if (each.code == code) return each;
@@ -230,6 +242,8 @@ engine::outcome unpack_outcome(const engine::enqueue_job* asked, unpacker& in) {
     return std::move(*other);
   }
   if (auto session = unpack_session_outcome(kind, in)) return std::move(*session);
+  if (auto lock = unpack_lock_outcome(kind, in)) return std::move(*lock);
+  if (auto group = unpack_group_outcome(kind, in)) return std::move(*group);
   if (kind != "q") in.fail();
   return engine::queue_configured{};
 }

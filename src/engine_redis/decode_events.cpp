@@ -31,17 +31,6 @@ engine::stream_info unpack_stream(unpacker& in) {
   return out;
 }
 
-engine::lock_answer unpack_lock(unpacker& in) {
-  engine::lock_answer out{.granted = in.boolean()};
-  out.lock.key.project = in.text();
-  out.lock.key.resource = in.text();
-  out.lock.owner = in.text();
-  out.lock.fence = natural(in);
-  out.lock.acquired_at = unpack_time(in);
-  out.lock.expires_at = unpack_time(in);
-  return out;
-}
-
 engine::progress_entry unpack_progress(unpacker& in) {
   engine::progress_entry out;
   out.project = in.text();
@@ -104,11 +93,24 @@ std::optional<engine::outcome> unpack_event_outcome(std::string_view kind, unpac
     return out;
   }
   if (kind == "s") return engine::stream_configured{.stream = unpack_stream(in)};
-  if (kind == "k") return unpack_lock(in);
   if (kind == "g") return engine::progress_changed{.entry = unpack_progress(in)};
   if (kind == "a") return engine::agent_changed{.what = unpack_agent(in)};
   if (kind == "n") return engine::connection_changed{.what = unpack_connection(in)};
   return std::nullopt;
+}
+
+engine::event unpack_event(unpacker& in) {
+  engine::event out;
+  out.offset = natural(in);
+  out.stamp = natural(in);
+  out.at = unpack_time(in);
+  static_cast<void>(in.integer());
+  out.type = in.text();
+  out.source = in.text_or_empty();
+  out.correlation_id = in.text_or_empty();
+  out.id = in.text_or_empty();
+  out.payload = in.text();
+  return out;
 }
 
 engine::read_events::page unpack_answer(const engine::read_events&, unpacker& in) {
@@ -119,16 +121,7 @@ engine::read_events::page unpack_answer(const engine::read_events&, unpacker& in
   out.end.offset = natural(in);
   out.end.stamp = natural(in);
   for (std::int64_t left = in.integer(); left > 0 && !in.failed(); --left) {
-    engine::event& each = out.events.emplace_back();
-    each.offset = natural(in);
-    each.stamp = natural(in);
-    each.at = unpack_time(in);
-    static_cast<void>(in.integer());
-    each.type = in.text();
-    each.source = in.text_or_empty();
-    each.correlation_id = in.text_or_empty();
-    each.id = in.text_or_empty();
-    each.payload = in.text();
+    out.events.push_back(unpack_event(in));
   }
   return out;
 }
@@ -136,11 +129,6 @@ engine::read_events::page unpack_answer(const engine::read_events&, unpacker& in
 std::optional<engine::stream_info> unpack_answer(const engine::find_stream&, unpacker& in) {
   if (!in.boolean()) return std::nullopt;
   return unpack_stream(in);
-}
-
-std::optional<engine::lock_info> unpack_answer(const engine::find_lock&, unpacker& in) {
-  if (!in.boolean()) return std::nullopt;
-  return unpack_lock(in).lock;
 }
 
 std::optional<engine::progress_entry> unpack_answer(const engine::find_progress&, unpacker& in) {

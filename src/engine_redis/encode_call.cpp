@@ -1,8 +1,10 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "event_codec.hpp"
+#include "group_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
+#include "lock_codec.hpp"
 #include "session_codec.hpp"
 
 #include <millrace/base/names.hpp>
@@ -133,6 +135,17 @@ struct step_encoder {
   }
   void operator()(const engine::reset_limits& step) {
     out.add(42).array(step.checks.size());
+    for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
+  }
+  void operator()(const engine::block_limit& step) {
+    out.add(43);
+    pack_block(out, step);
+  }
+  void operator()(const engine::renew_limit_permit& step) { pack_permit(44, step); }
+  void operator()(const engine::release_limit_permit& step) { pack_permit(45, step); }
+  template <class Step>
+  void pack_permit(int number, const Step& step) {
+    out.add(number).add(step.permit).array(step.checks.size());
     for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
   }
   void operator()(const engine::fire_cron& step) {

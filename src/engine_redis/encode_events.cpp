@@ -30,19 +30,6 @@ void pack_step(packer& out, const engine::configure_stream& step) {
   out.add(step.retention.age.count()).add(step.retention.bytes);
 }
 
-void pack_step(packer& out, const engine::acquire_lock& step) {
-  out.add(50).add(step.key.project).add(step.key.resource).add(step.token);
-  out.add(step.ttl.count()).add(step.owner);
-}
-
-void pack_step(packer& out, const engine::extend_lock& step) {
-  out.add(51).add(step.key.project).add(step.key.resource).add(step.token).add(step.ttl.count());
-}
-
-void pack_step(packer& out, const engine::release_lock& step) {
-  out.add(52).add(step.key.project).add(step.key.resource).add(step.token);
-}
-
 void pack_step(packer& out, const engine::put_progress& step) {
   out.add(62).add(step.project).add(step.correlation_id).add(step.total_steps).add(step.step);
   out.add(step.message);
@@ -96,10 +83,6 @@ void pack_query(packer& out, const engine::read_events& what) {
 
 void pack_query(packer& out, const engine::find_stream& what) {
   out.add(61).add(what.stream.project).add(what.stream.name);
-}
-
-void pack_query(packer& out, const engine::find_lock& what) {
-  out.add(50).add(what.key.project).add(what.key.resource);
 }
 
 void pack_query(packer& out, const engine::find_progress& what) {

@@ -24,6 +24,7 @@ std::array<std::int64_t, 3> numbers_of(const engine::limit_check& what) {
     }
     case limit_algorithm::calendar:
       return {to_micros(what.period_start), to_micros(what.period_end), 0};
+    case limit_algorithm::concurrency: return {window, 0, 0};
   }
   return {};
 }
@@ -34,15 +35,30 @@ void pack_limit(packer& out, const std::string& project, const engine::limit_che
   const bool calendar = what.algorithm == limit_algorithm::calendar;
   std::string key = calendar ? "tokens:" : "rate_limit:";
   key.append(project).append(1, ':').append(engine::limit_name(what));
-  out.array(8).add(std::to_underlying(what.algorithm)).add(key).add(engine::size_of(what));
+  const bool penalty = what.penalty.after > 0;
+  out.array(penalty ? 11 : 8)
+      .add(std::to_underlying(what.algorithm))
+      .add(key)
+      .add(engine::size_of(what));
   out.add(what.cost).add(what.dry_run);
   for (const std::int64_t number : numbers_of(what)) out.add(number);
+  if (!penalty) return;
+  out.add(what.penalty.after)
+      .add(what.penalty.length.count())
+      .add(calendar ? 0 : what.window.count());
+}
+
+void pack_block(packer& out, const engine::block_limit& step) {
+  std::string key = "rate_limit:";
+  key.append(step.project).append(1, ':').append(step.scope).append(1, ':').append(step.whose);
+  out.add(key.append(":block")).add(step.length.count());
 }
 
 engine::limits_checked unpack_limits(unpacker& in) {
   engine::limits_checked out{.allowed = in.boolean()};
   out.granted = static_cast<std::uint64_t>(in.integer());
   out.at = unpack_time(in);
+  out.permit = static_cast<std::uint64_t>(in.integer());
   for (std::int64_t left = in.integer(); left > 0 && !in.failed(); --left) {
     engine::limit_state& state = out.limits.emplace_back();
     state.count = static_cast<std::uint64_t>(in.integer());
@@ -52,6 +68,7 @@ engine::limits_checked unpack_limits(unpacker& in) {
     state.reset_time = unpack_time(in);
     state.allowed = in.boolean();
     state.retry_after = duration{in.integer()};
+    state.blocked_until = unpack_time(in);
   }
   return out;
 }

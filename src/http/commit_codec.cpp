@@ -2,6 +2,7 @@
 
 #include "enqueue_codec.hpp"
 #include "event_codec.hpp"
+#include "group_codec.hpp"
 #include "json_members.hpp"
 #include "lock_codec.hpp"
 #include "progress_codec.hpp"
@@ -159,6 +160,24 @@ step_result read_release_lock(const step_context& with) {
       engine::release_lock{.key = std::move(lock->key), .token = std::move(lock->token)}};
 }
 
+step_result read_pass_fence(const step_context& with) {
+  result<std::string> resource = with.text.take("resource");
+  if (!resource) return std::unexpected(std::move(resource.error()));
+  const result<std::uint64_t> fence = decode_fence(with.text.rest());
+  if (!fence) return std::unexpected(fence.error());
+  return engine::step{engine::pass_fence{
+      .key = {.project = with.project, .resource = std::move(*resource)}, .fence = *fence}};
+}
+
+// In a commit every delivery has to be this consumer's, unless it says otherwise.
+step_result read_ack_events(const step_context& with) {
+  result<std::string> stream = with.text.take("stream");
+  if (!stream) return std::unexpected(std::move(stream.error()));
+  return as_step(decode_settle(with.text.rest(),
+                               {.project = with.project, .name = std::move(*stream)},
+                               engine::settle_deliveries::verdict::done, true));
+}
+
 template <class Read>
 step_result store_session_id(const step_context& with, Read read) {
   result<std::string> id = with.text.take("id");
@@ -237,6 +256,8 @@ constexpr std::array op_rules{
     op_rule{"lock.release", &read_release_lock},
     op_rule{"progress.put", &read_progress_step},
     op_rule{"agent.put", &read_agent_step},
+    op_rule{"lock.pass", &read_pass_fence},
+    op_rule{"event.ack", &read_ack_events},
     op_rule{"session.create", &read_create_session},
     op_rule{"session.update", &read_update_session},
     op_rule{"session.delete", &read_delete_session},
@@ -298,6 +319,7 @@ struct outcome_writer {
     append_progress_entry(out, done.entry);
   }
   void operator()(const engine::agent_changed& done) const { append_agent(out, done.what); }
+  void operator()(const engine::deliveries_settled& done) const { append_settled(out, done); }
   void operator()(const engine::session_changed& done) const {
     const bool begun = step != nullptr && std::holds_alternative<engine::create_session>(*step);
     append_session(out, done.session, begun ? session_id : std::string_view{});

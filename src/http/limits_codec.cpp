@@ -60,6 +60,19 @@ result<void> read_period(const json::value& from, engine::limit_period& into,
   return read_limit_word(from, into, field, to_period, "\"daily\", \"weekly\", \"monthly\"");
 }
 
+using penalty_rule = member_rule<engine::limit_penalty>;
+
+constexpr std::array penalty_rules{
+    penalty_rule{"after",
+                 [](const json::value& from, engine::limit_penalty& into, const field_path& field) {
+                   return store_in(into.after,
+                                   read_integer(from, 1, engine::penalty_after_max, field));
+                 }},
+    penalty_rule{
+        "for", [](const json::value& from, engine::limit_penalty& into, const field_path& field) {
+          return store_in(into.length, read_seconds(from, engine::limit_window_max, field));
+        }}};
+
 using rule = member_rule<wanted_limit>;
 
 constexpr std::array wanted_rules{
@@ -74,7 +87,8 @@ constexpr std::array wanted_rules{
     rule{"algorithm",
          [](const json::value& from, wanted_limit& into, const field_path& field) {
            return read_limit_word(from, into.check.algorithm, field, to_algorithm,
-                                  "\"sliding\", \"fixed\", \"token_bucket\", \"calendar\"");
+                                  "\"sliding\", \"fixed\", \"token_bucket\", \"calendar\", "
+                                  "\"concurrency\"");
          }},
     rule{"limit",
          [](const json::value& from, wanted_limit& into, const field_path& field) {
@@ -83,6 +97,15 @@ constexpr std::array wanted_rules{
     rule{"window",
          [](const json::value& from, wanted_limit& into, const field_path& field) {
            return store_in(into.check.window, read_seconds(from, engine::limit_window_max, field));
+         }},
+    rule{"ttl",
+         [](const json::value& from, wanted_limit& into, const field_path& field) {
+           return store_in(into.check.window, read_seconds(from, engine::permit_ttl_max, field));
+         }},
+    rule{"penalty",
+         [](const json::value& from, wanted_limit& into, const field_path& field) {
+           return read_members<engine::limit_penalty>(from, penalty_rules, into.check.penalty,
+                                                      field);
          }},
     rule{"cost", [](const json::value& from, wanted_limit& into,
                     const field_path& field) { return read_amount(from, into.check.cost, field); }},
@@ -109,6 +132,27 @@ constexpr std::array wanted_rules{
          }},
 };
 
+// What one algorithm has and another has not.
+result<void> check_members(const json::object& given, const engine::limit_check& check,
+                           const std::string& place) {
+  const bool calendar = check.algorithm == engine::limit_algorithm::calendar;
+  const bool permits = check.algorithm == engine::limit_algorithm::concurrency;
+  if (!calendar && check.period != engine::limit_period::none) {
+    return invalid(place + ".period", "only a calendar budget has a period.");
+  }
+  if (calendar && check.window != duration{0}) {
+    return invalid(place + ".window", "a calendar budget has a period and no window.");
+  }
+  if (permits && given.contains("window")) {
+    return invalid(place + ".window",
+                   "permits have no window: ttl says how long one lasts without being renewed.");
+  }
+  if (!permits && given.contains("ttl")) {
+    return invalid(place + ".ttl", "only a limit whose algorithm is concurrency has a ttl.");
+  }
+  return {};
+}
+
 result<std::vector<wanted_limit>> read_checks(const json::value& from) {
   const json::array* items = from.if_array();
   if (items == nullptr) return invalid("checks", "checks must be an array of limits.");
@@ -120,14 +164,8 @@ result<std::vector<wanted_limit>> read_checks(const json::value& from) {
     const field_path field{nullptr, place};
     auto read = read_members<wanted_limit>((*items)[i], wanted_rules, limits[i], field);
     if (!read) return std::unexpected(std::move(read.error()));
-    const engine::limit_check& check = limits[i].check;
-    const bool calendar = check.algorithm == engine::limit_algorithm::calendar;
-    if (!calendar && check.period != engine::limit_period::none) {
-      return invalid(place + ".period", "only a calendar budget has a period.");
-    }
-    if (calendar && check.window != duration{0}) {
-      return invalid(place + ".window", "a calendar budget has a period and no window.");
-    }
+    auto sound = check_members((*items)[i].get_object(), limits[i].check, place);
+    if (!sound) return std::unexpected(std::move(sound.error()));
   }
   return limits;
 }
@@ -198,6 +236,12 @@ constexpr std::array settle_rules{
                 return store_in(into.used.emplace(), read_integer(from, 0, value_max, field));
               }}};
 constexpr std::array reset_rules{policy_rule, checks_rule};
+constexpr std::array permit_rules{
+    policy_rule, checks_rule,
+    body_rule{"permit", [](const json::value& from, limits_body& into, const field_path& field) {
+                return store_in(into.permit,
+                                read_integer(from, 1, (std::int64_t{1} << 53U) - 1, field));
+              }}};
 
 std::span<const body_rule> rules_of(limits_verb verb) {
   switch (verb) {
@@ -205,6 +249,7 @@ std::span<const body_rule> rules_of(limits_verb verb) {
     case limits_verb::refund: return refund_rules;
     case limits_verb::settle: return settle_rules;
     case limits_verb::reset: return reset_rules;
+    case limits_verb::permit: return permit_rules;
   }
   return {};
 }

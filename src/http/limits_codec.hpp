@@ -23,10 +23,12 @@ struct limits_body {
   std::optional<timestamp> taken_at;
   /// Of settlements.
   std::optional<std::uint64_t> used;
+  /// Of what is done with permits.
+  std::uint64_t permit{0};
 };
 
 /// Which members there may be besides the limits, the policy and its parts.
-enum class limits_verb : std::uint8_t { check, refund, settle, reset };
+enum class limits_verb : std::uint8_t { check, refund, settle, reset, permit };
 
 /// `settings`: which parts the policies know; any other member is an error.
 [[nodiscard]] result<limits_body> decode_limits(std::string_view body, limits_verb verb,
@@ -40,6 +42,15 @@ struct tokens_body {
   std::uint64_t tokens{0};
 };
 [[nodiscard]] result<tokens_body> decode_tokens(std::string_view body);
+
+/// `{"scope","id","for"}`, of whom is shut out; without `for` of whom is let in again.
+struct block_body {
+  std::string scope;
+  std::string id;
+  duration length{0};
+};
+[[nodiscard]] result<block_body> decode_block(std::string_view body, bool lasts);
+[[nodiscard]] std::string block_answer(const block_body& asked, const limit_block& done);
 
 /// The answer: 200; 429 where the limits refuse, unless it was only a look; 403 where a list does.
 /// `more` are further members, each with its comma in front.

@@ -2,6 +2,7 @@
 #include "problem.hpp"
 
 #include <millrace/base/json.hpp>
+#include <millrace/base/text_time.hpp>
 #include <millrace/http/job_codec.hpp>
 
 #include <fmt/format.h>
@@ -34,6 +35,10 @@ void append_limit(std::string& out, const limited& one) {
     out += R"(,"retry_after":)";
     append_number(out, std::chrono::duration<double>(state.retry_after).count());
   }
+  if (state.blocked_until > timestamp{}) {
+    out += R"(,"blocked_until":)";
+    append_time(out, state.blocked_until);
+  }
   if (one.dry_run) {
     out += state.allowed ? R"(,"dry_run":true)" : R"(,"dry_run":true,"would_refuse":true)";
   }
@@ -56,6 +61,10 @@ std::vector<std::string> header_names(const limit_answer& answer) {
   return names;
 }
 
+bool has_permits(const limited& one) {
+  return one.algorithm == engine::limit_algorithm::concurrency;
+}
+
 duration window_of(const limited& one) {
   if (one.window > duration{0}) return one.window;
   return one.state.reset_time - one.state.window_start;
@@ -74,8 +83,13 @@ std::string limit_headers(const limit_answer& answer, bool legacy) {
     const limited& one = answer.limits[i];
     if (one.dry_run) continue;
     const std::string_view comma = policy.empty() ? "" : ", ";
-    fmt::format_to(std::back_inserter(policy), R"({}"{}";q={};w={})", comma, names[i],
-                   one.state.limit, std::max<std::int64_t>(whole_seconds(window_of(one)), 1));
+    fmt::format_to(std::back_inserter(policy), R"({}"{}";q={})", comma, names[i], one.state.limit);
+    if (has_permits(one)) {
+      policy += R"(;qu="concurrent-requests")";
+    } else {
+      fmt::format_to(std::back_inserter(policy), ";w={}",
+                     std::max<std::int64_t>(whole_seconds(window_of(one)), 1));
+    }
     fmt::format_to(std::back_inserter(state), R"({}"{}";r={};t={})", comma, names[i],
                    one.state.remaining, seconds_to_reset(one, answer.at));
   }
@@ -99,6 +113,10 @@ void append_rest(std::string& out, const limit_answer& answer, engine::take_mode
   if (answer.verdict == limit_verdict::degraded) out += R"(,"degraded":true)";
   out += R"(,"at":)";
   append_time(out, answer.at);
+  if (answer.permit != 0) {
+    fmt::format_to(std::back_inserter(out), R"(,"permit":{},"permit_expires_at":)", answer.permit);
+    append_time(out, answer.permit_ends);
+  }
   if (!answer.allowed && answer.binding) {
     const limited& binding = answer.limits[*answer.binding];
     out += R"(,"binding":{"scope":)";
@@ -124,6 +142,15 @@ error refusal_of(const limit_answer& answer) {
             .detail = "The policy's deny-list does not let this through."};
   }
   const limited& binding = answer.limits[*answer.binding];
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(answer.retry_after());
+  if (binding.state.blocked_until > answer.at) {
+    error why{.kind = errc::exhausted,
+              .code = "limit_blocked",
+              .detail = fmt::format("This {} is blocked until {}.", binding.scope,
+                                    to_rfc3339(binding.state.blocked_until))};
+    why.retry_after = wait;
+    return why;
+  }
   error why{.kind = errc::exhausted,
             .code = "limit_reached",
             .detail = fmt::format("The limit of {} by {} is reached ({} of {} used): try again in "
@@ -131,7 +158,7 @@ error refusal_of(const limit_answer& answer) {
                                   binding.state.limit, binding.scope, binding.state.count,
                                   binding.state.limit,
                                   std::max<std::int64_t>(whole_seconds(answer.retry_after()), 1))};
-  why.retry_after = std::chrono::ceil<std::chrono::milliseconds>(answer.retry_after());
+  why.retry_after = wait;
   return why;
 }
 
@@ -178,8 +205,8 @@ std::string limit_stats_body(const std::map<std::string, limit_numbers>& numbers
     out += R"({"policy":)";
     append_json_string(out, policy);
     fmt::format_to(std::back_inserter(out),
-                   R"(,"allowed":{},"refused":{},"near":{},"degraded":{}}})", of.allowed,
-                   of.refused, of.near, of.degraded);
+                   R"(,"allowed":{},"refused":{},"near":{},"degraded":{},"blocked":{}}})",
+                   of.allowed, of.refused, of.near, of.degraded, of.blocked);
   }
   out += R"(],"used":)";
   append_consumers(out, top.used);

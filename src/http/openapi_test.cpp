@@ -124,6 +124,20 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
                  R"({"checks":[{"scope":"user","id":"1","limit":1,"window":1,"dry_run":true}]})");
   expect_shape(limits.json(), "Limits");
   expect_shape(limits.json().at("limits").at(0), "LimitState");
+  expect_shape(server.ask("POST /v1/limits:block", R"({"scope":"ip","id":"1","for":5})").json(),
+               "LimitBlocked");
+  const std::string permits =
+      R"("checks":[{"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}])";
+  const auto taken = server.ask("POST /v1/limits:check", "{" + permits + "}").json();
+  expect_shape(taken, "Limits");
+  expect_shape(server
+                   .ask("POST /v1/limits:release", fmt::format(R"({{{},"permit":{}}})", permits,
+                                                               taken.at("permit").as_int64()))
+                   .json(),
+               "Limits");
+  const reply refused = server.ask("POST /v1/limits:check",
+                                   R"({"checks":[{"scope":"ip","id":"1","limit":1,"window":1}]})");
+  expect_shape(refused.json().at("limits").at(0), "LimitState");
   (void)server.ask("POST /v1/limits:check", R"({"policy":"default","user":"1"})");
   const reply stats = server.ask("GET /admin/limits/stats");
   expect_shape(stats.json(), "LimitStats");
@@ -137,7 +151,17 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(page.at("events").at(0), "Event");
   expect_shape(server.ask("GET /v1/events/f?order=oldest&cursor=1.1.1").json().at("gap"), "Gap");
   expect_shape(server.ask("PUT /v1/events/f", R"({"count":5})").json(), "Stream");
+  const std::string groups = "/v1/events/f/groups";
+  expect_shape(server.ask("POST /v1/events/f:read", R"({"group":"g","consumer":"c"})").json(),
+               "GroupEvents");
+  expect_shape(server.ask("GET " + groups + "/g").json(), "PendingEvents");
+  expect_shape(
+      server.ask("POST /v1/events/f:ack", R"({"group":"g","consumer":"c","offsets":[9]})").json(),
+      "Settled");
+  expect_shape(server.ask("PUT " + groups + "/h").json(), "Group");
+  expect_shape(server.ask("GET " + groups).json(), "Groups");
   expect_shape(server.ask("POST /v1/locks/r").json(), "Lock");
+  expect_shape(server.ask("GET /v1/locks/r").json(), "Lock");
   expect_shape(server.ask("PUT /v1/progress/c", R"({"total_steps":2,"step":1})").json(),
                "RequestProgress");
   expect_shape(server.ask("PUT /v1/flows/f/agents/a").json(), "Agent");
@@ -369,6 +393,18 @@ const std::vector<walk> walks{
      422},
     {"GET", "/admin/limits/stats", "/admin/limits/stats", "", 200, "/admin/limits/stats?x=1", "",
      422},
+    {"POST", "/v1/limits:renew", "/v1/limits:renew",
+     R"({"checks":[{"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}],
+         "permit":{permit}})",
+     200, "/v1/limits:renew", R"({"policy":"default","user":"42","permit":1})", 422},
+    {"POST", "/v1/limits:release", "/v1/limits:release",
+     R"({"checks":[{"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}],
+         "permit":{permit}})",
+     200, "/v1/limits:release", R"({"policy":"default","user":"42","permit":1})", 422},
+    {"POST", "/v1/limits:block", "/v1/limits:block", R"({"scope":"ip","id":"1","for":5})", 200,
+     "/v1/limits:block", R"({"scope":"ip","id":"1"})", 422},
+    {"POST", "/v1/limits:unblock", "/v1/limits:unblock", R"({"scope":"ip","id":"1"})", 200,
+     "/v1/limits:unblock", R"({"scope":"ip"})", 422},
     {"POST", "/admin/limits:reset", "/admin/limits:reset", R"({"policy":"default","user":"42"})",
      200, "/admin/limits:reset", R"({"user":"42"})", 422},
     {"POST", "/v1/events/{stream}", "/v1/events/f", R"({"type":"t"})", 201, "/v1/events/f", "{}",
@@ -407,6 +443,25 @@ const std::vector<walk> walks{
      404},
     {"POST", "/v1/commit", "/v1/commit",
      R"({"steps":[{"op":"event.publish","stream":"f","type":"t"}]})", 200, "/v1/commit", "{}", 422},
+    {"POST", "/v1/events/{stream}:read", "/v1/events/f:read", R"({"group":"g","consumer":"c"})",
+     200, "/v1/events/f:read", R"({"group":"g"})", 422},
+    {"POST", "/v1/events/{stream}:ack", "/v1/events/grouped:ack",
+     R"({"group":"g","consumer":"c","offsets":[1]})", 200, "/v1/events/grouped:ack",
+     R"({"group":"g","consumer":"d","offsets":[1],"all":true})", 409},
+    {"POST", "/v1/events/{stream}:release", "/v1/events/grouped:release",
+     R"({"group":"g","consumer":"c","offsets":[1]})", 200, "/v1/events/grouped:release",
+     R"({"group":"no","consumer":"c","offsets":[1]})", 404},
+    {"POST", "/v1/events/{stream}:extend", "/v1/events/grouped:extend",
+     R"({"group":"g","consumer":"c","offsets":[1],"lease":5})", 200, "/v1/events/grouped:extend",
+     R"({"group":"g","consumer":"c","offsets":[]})", 422},
+    {"GET", "/v1/events/{stream}/groups", "/v1/events/grouped/groups", "", 200,
+     "/v1/events/grouped/groups?x=1", "", 422},
+    {"GET", "/v1/events/{stream}/groups/{group}", "/v1/events/grouped/groups/g", "", 200,
+     "/v1/events/grouped/groups/no", "", 404},
+    {"PUT", "/v1/events/{stream}/groups/{group}", "/v1/events/grouped/groups/h",
+     R"({"from":"latest"})", 201, "/v1/events/grouped/groups/h", R"({"from":"x"})", 400},
+    {"DELETE", "/v1/events/{stream}/groups/{group}", "/v1/events/grouped/groups/g", "", 204,
+     "/v1/events/grouped/groups/no", "", 404},
     {"POST", "/v1/sessions", "/v1/sessions", R"({"user":"ann"})", 201, "/v1/sessions",
      R"({"idle":0})", 422},
     {"GET", "/v1/sessions", "/v1/sessions", "", 200, "/v1/sessions?cursor=x", "", 400},
@@ -469,6 +524,11 @@ TEST_P(EveryRoute, IsWalkedWellAndNot) {
   with["{lock}"] = server.ask("POST /v1/locks/held", R"({"owner":"me"})").text("token");
   with["{lease}"] = server.ask("POST /v1/cache/claimed:claim").text("lease");
   with["{session}"] = server.ask("POST /v1/sessions", R"({"user":"ann"})").text("id");
+  const auto permit = server.ask("POST /v1/limits:check", R"({"checks":[
+                 {"scope":"ip","id":"2","algorithm":"concurrency","limit":1,"ttl":5}]})");
+  with["{permit}"] = std::to_string(permit.json().at("permit").as_int64());
+  (void)server.ask("POST /v1/events/grouped", R"({"type":"t"})");
+  (void)server.ask("POST /v1/events/grouped:read", R"({"group":"g","consumer":"c"})");
   (void)server.ask("PUT /v1/progress/c", R"({"total_steps":3})");
   (void)server.ask("PUT /v1/progress/ended", R"({"total_steps":1,"status":"completed"})");
   (void)server.ask("PUT /v1/connections/here", "{}");

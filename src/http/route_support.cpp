@@ -52,6 +52,19 @@ error queue_not_found(const std::string& name) {
           .field = "queue"};
 }
 
+result<std::optional<engine::pass_fence>> read_guard(query_reader& query,
+                                                     const std::string& project) {
+  constexpr std::uint64_t fence_max = (std::uint64_t{1} << 53U) - 1;
+  std::optional<std::string> resource = query.text("guard");
+  const std::uint64_t fence = query.count("fence", 1, fence_max, 0);
+  if (!resource && fence == 0) return std::nullopt;
+  if (!resource)
+    return invalid("guard", "guard is missing: the resource whose lock has the fence.");
+  if (fence == 0) return invalid("fence", "fence is missing: the number that came with the lock.");
+  return engine::pass_fence{.key = {.project = project, .resource = std::move(*resource)},
+                            .fence = fence};
+}
+
 result<void> check_no_query(const request& what) {
   if (what.query.empty()) return {};
   result<query_reader> query = query_reader::parse(what.query);

@@ -4,6 +4,7 @@
 #include "service.hpp"
 
 #include <millrace/engine/job.hpp>
+#include <millrace/engine/lock_steps.hpp>
 #include <millrace/engine/queries.hpp>
 #include <millrace/http/target.hpp>
 
@@ -41,6 +42,11 @@ struct list_request {
 /// to a thousand. Reads small pages until it has enough of either.
 [[nodiscard]] awaitable<result<engine::page<engine::job>>> list_bounded(service& with,
                                                                         engine::list_jobs asked);
+
+/// `?guard=RESOURCE&fence=N`: what is written only behind the fence of a lock. Empty where neither
+/// is given. Errors: invalid_argument for one without the other.
+[[nodiscard]] result<std::optional<engine::pass_fence>> read_guard(query_reader& query,
+                                                                   const std::string& project);
 
 /// The version of an entity tag such as `"17"`; empty for what is none of ours.
 [[nodiscard]] std::optional<std::uint64_t> version_of_tag(std::string_view tag);

@@ -79,6 +79,11 @@ awaitable<response> settle_limits(service& with, request& what);
 awaitable<response> reset_limits(service& with, request& what);
 awaitable<response> show_limit_stats(service& with, request& what);
 awaitable<response> consume_tokens(service& with, request& what);
+// Permits of limits, and who is shut out (routes_limit_permits.cpp).
+awaitable<response> renew_permit(service& with, request& what);
+awaitable<response> release_permit(service& with, request& what);
+awaitable<response> block_id(service& with, request& what);
+awaitable<response> unblock_id(service& with, request& what);
 
 // The server itself (routes_health.cpp, routes_backup.cpp).
 awaitable<response> show_page(service& with, request& what);
@@ -93,6 +98,16 @@ awaitable<response> send_backup(service& with, request& what);
 awaitable<response> publish_event(service& with, request& what);
 awaitable<response> read_events(service& with, request& what);
 awaitable<response> set_stream(service& with, request& what);
+
+// Groups of consumers (routes_groups.cpp).
+awaitable<response> read_for_group(service& with, request& what);
+awaitable<response> ack_events(service& with, request& what);
+awaitable<response> release_events(service& with, request& what);
+awaitable<response> extend_events(service& with, request& what);
+awaitable<response> list_event_groups(service& with, request& what);
+awaitable<response> put_event_group(service& with, request& what);
+awaitable<response> delete_event_group(service& with, request& what);
+awaitable<response> list_pending_events(service& with, request& what);
 
 // Locks (routes_locks.cpp).
 awaitable<response> acquire_lock(service& with, request& what);

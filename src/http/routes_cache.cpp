@@ -89,7 +89,12 @@ result<duration> read_span(query_reader& query, std::string_view name, duration 
   return cache::parse_life(*text, name);
 }
 
-result<engine::put_cache> read_put(const service& with, request& what) {
+struct guarded_put {
+  engine::put_cache step;
+  std::optional<engine::pass_fence> guard;
+};
+
+result<guarded_put> read_put(const service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) return std::unexpected(std::move(query.error()));
   engine::put_cache step{.at = key_in_path(with, what)};
@@ -99,7 +104,9 @@ result<engine::put_cache> read_put(const service& with, request& what) {
   const auto stale_for = read_span(*query, "stale_for", duration{0});
   step.tags = query->texts("tag");
   const auto lease = query->text("lease");
+  auto guard = read_guard(*query, with.project);
   if (auto checked = query->finish(); !checked) return std::unexpected(std::move(checked.error()));
+  if (!guard) return std::unexpected(std::move(guard.error()));
   if (!ttl) return std::unexpected(ttl.error());
   if (!stale_for) return std::unexpected(stale_for.error());
   if (has_ttl && *ttl == duration{0}) return invalid("ttl", "ttl must be more than 0.");
@@ -115,7 +122,21 @@ result<engine::put_cache> read_put(const service& with, request& what) {
   }
   step.content_type = what[header::content_type];
   step.value = std::move(what.body);
-  return step;
+  return guarded_put{.step = std::move(step), .guard = std::move(*guard)};
+}
+
+// A write behind a fence happens together with the look at it. borrows: awaited in place
+awaitable<result<engine::cache_stored>> put_entry(service& with, guarded_put what) {
+  if (!what.guard) co_return co_await with.cache.put(std::move(what.step));
+  if (auto ready = with.cache.prepare(what.step); !ready) {
+    co_return std::unexpected(std::move(ready.error()));
+  }
+  engine::transaction one;
+  one.steps.emplace_back(std::move(what.step));
+  one.steps.emplace_back(std::move(*what.guard));
+  auto done = co_await engine::commit(with.store, std::move(one));
+  if (!done) co_return std::unexpected(std::move(done.error().why));
+  co_return std::get<engine::cache_stored>(done->outcomes.front());
 }
 
 // Leases come from the stamps of the store, which are taken from its clock in microseconds.
@@ -166,9 +187,9 @@ awaitable<response> get_cached(service& with, request& what) {
 awaitable<response> put_cached(service& with, request& what) {
   auto step = read_put(with, what);
   if (!step) co_return problem(step.error());
-  const std::string key = step->at.key;
-  const std::uint64_t lease = step->lease;
-  const auto done = co_await with.cache.put(std::move(*step));
+  const std::string key = step->step.at.key;
+  const std::uint64_t lease = step->step.lease;
+  const auto done = co_await put_entry(with, std::move(*step));
   if (!done) co_return problem(done.error());
   if (lease != 0) with.cache.count_load(key, since_claimed(lease, done->created_at));
   std::string body;

@@ -84,6 +84,7 @@ void append_limit_metrics(std::string& out, const std::map<std::string, limit_nu
       family{"near", "Allowed with at most a fifth of the binding limit left.",
              &limit_numbers::near},
       family{"degraded", "Decided without the store.", &limit_numbers::degraded},
+      family{"blocked", "Refused because an id was blocked.", &limit_numbers::blocked},
   };
   const auto at = std::back_inserter(out);
   for (const family& one : families) {

@@ -125,10 +125,12 @@ std::optional<error> first_error(std::vector<result<enqueue_request>>& items) {
   return std::nullopt;
 }
 
-// With an idempotency key everything that is made is one commit, which the key belongs to.
+// With an idempotency key, or behind a fence, everything that is made is one commit, which that
+// belongs to.
 // borrows: awaited in place
 awaitable<response> enqueue_once(service& with, request& what, enqueue_body& body,
-                                 engine::idempotency_key key) {
+                                 std::optional<engine::idempotency_key> key,
+                                 std::optional<engine::pass_fence> guard) {
   std::vector<enqueue_request> valid = take_valid(what, body.items);
   if (valid.empty()) co_return answer_many(in_order(body.items, {}));
   engine::transaction once{
@@ -141,6 +143,7 @@ awaitable<response> enqueue_once(service& with, request& what, enqueue_body& bod
     }
     once.steps.push_back(std::move(*step));
   }
+  if (guard) once.steps.emplace_back(std::move(*guard));
   const std::size_t expected = once.steps.size();
   auto done = co_await engine::commit(with.store, std::move(once));
   if (!done) co_return problem(done.error().why);
@@ -151,7 +154,7 @@ awaitable<response> enqueue_once(service& with, request& what, enqueue_body& bod
   }
   enqueue_results made;
   for (auto& outcome : done->outcomes) {
-    made.emplace_back(std::get<job_enqueued>(std::move(outcome)));
+    if (auto* const job = std::get_if<job_enqueued>(&outcome)) made.emplace_back(std::move(*job));
   }
   response answer =
       body.many ? answer_many(in_order(body.items, std::move(made))) : answer_one(*made.front());
@@ -177,8 +180,10 @@ awaitable<response> enqueue_jobs(service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) co_return problem(query.error());
   const bool atomic = query->flag("atomic");
+  auto guard = read_guard(*query, with.project);
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
+  if (!guard) co_return problem(guard.error());
   auto key = read_idempotency_key(what, with.project, "POST /v1/queues/{queue}/jobs");
   if (!key) co_return problem(key.error());
   auto body = decode_enqueue_body(what.body, *queue);
@@ -188,7 +193,9 @@ awaitable<response> enqueue_jobs(service& with, request& what) {
     const std::optional<error> wrong = first_error(body->items);
     if (wrong) co_return problem(*wrong);
   }
-  if (*key) co_return co_await enqueue_once(with, what, *body, std::move(**key));
+  if (*key || *guard) {
+    co_return co_await enqueue_once(with, what, *body, std::move(*key), std::move(*guard));
+  }
   if (!body->many) {
     enqueue_request& one = *body->items.front();
     add_context(what, one.spec);

@@ -33,6 +33,10 @@ server_options with_chat(bool legacy = false) {
 
 constexpr std::string_view chat = R"({"policy":"chat","user":"42","ip":"10.0.0.1","bot":7})";
 
+std::string one_of(std::string_view rest) {
+  return fmt::format(R"({{"checks":[{{"scope":"user","id":"1",{}}}]}})", rest);
+}
+
 const boost::json::value& limit_at(const boost::json::value& body, std::size_t index) {
   return body.at("limits").as_array().at(index);
 }
@@ -167,6 +171,72 @@ TEST(LimitRoutes, RefundSettleAndReset) {
   EXPECT_EQ(server.ask("POST /v1/limits:check", chat).status, 200U);
 }
 
+TEST(LimitRoutes, GivePermitsAndTakeThemBack) {
+  test_server server;
+  const std::string one =
+      R"("checks":[{"scope":"user","id":"42","algorithm":"concurrency","limit":1,"ttl":30}])";
+  const reply taken = server.ask("POST /v1/limits:check", "{" + one + "}");
+  ASSERT_EQ(taken.status, 200U) << taken.body;
+  const std::int64_t permit = taken.json().at("permit").as_int64();
+  EXPECT_EQ(taken.json().at("permit_expires_at").as_string(), "2026-01-01T00:00:30.000Z");
+  EXPECT_EQ(taken.header("RateLimit-Policy"), R"("user";q=1;qu="concurrent-requests")");
+  const reply full = server.ask("POST /v1/limits:check", "{" + one + "}");
+  EXPECT_EQ(full.status, 429U);
+  EXPECT_EQ(full.header("Retry-After"), "30");
+  EXPECT_FALSE(full.json().as_object().contains("permit"));
+  const std::string with = fmt::format(R"({{{},"permit":{}}})", one, permit);
+  server.clock.advance(20s);
+  const reply renewed = server.ask("POST /v1/limits:renew", with);
+  ASSERT_EQ(renewed.status, 200U) << renewed.body;
+  EXPECT_EQ(renewed.json().at("permit").as_int64(), permit);
+  EXPECT_EQ(renewed.json().at("permit_expires_at").as_string(), "2026-01-01T00:00:50.000Z");
+  EXPECT_EQ(server.ask("POST /v1/limits:release", with).status, 200U);
+  const reply again = server.ask("POST /v1/limits:release", with);
+  EXPECT_EQ(again.status, 409U);
+  EXPECT_EQ(again.text("code"), "permit_lost");
+  EXPECT_EQ(server.ask("POST /v1/limits:check", "{" + one + "}").status, 200U);
+}
+
+TEST(LimitRoutes, ShutOutForATime) {
+  const test_server server(with_chat());
+  const reply blocked =
+      server.ask("POST /v1/limits:block", R"({"scope":"user","id":42,"for":600})");
+  ASSERT_EQ(blocked.status, 200U) << blocked.body;
+  EXPECT_TRUE(blocked.json().at("blocked").as_bool());
+  EXPECT_EQ(blocked.text("blocked_until"), "2026-01-01T00:10:00.000Z");
+  const reply refused = server.ask("POST /v1/limits:check", chat);
+  EXPECT_EQ(refused.status, 429U);
+  EXPECT_EQ(refused.text("code"), "limit_blocked");
+  EXPECT_EQ(refused.header("Retry-After"), "600");
+  EXPECT_NE(refused.text("detail").find("blocked until 2026-01-01T00:10:00.000Z"),
+            std::string::npos);
+  EXPECT_EQ(refused.json().at("binding").at("scope").as_string(), "user");
+  EXPECT_EQ(limit_at(refused.json(), 1).at("blocked_until").as_string(),
+            "2026-01-01T00:10:00.000Z");
+  EXPECT_FALSE(limit_at(refused.json(), 0).as_object().contains("blocked_until"));
+  const reply seen =
+      server.ask("POST /v1/limits:check",
+                 R"({"policy":"chat","user":"42","ip":"10.0.0.1","bot":7,"peek":true})");
+  EXPECT_EQ(seen.status, 200U);
+  EXPECT_FALSE(seen.json().at("allowed").as_bool());
+  const reply lifted = server.ask("POST /v1/limits:unblock", R"({"scope":"user","id":"42"})");
+  EXPECT_EQ(lifted.status, 200U) << lifted.body;
+  EXPECT_FALSE(lifted.json().at("blocked").as_bool());
+  EXPECT_EQ(server.ask("POST /v1/limits:check", chat).status, 200U);
+}
+
+TEST(LimitRoutes, BlockWhoIsRefusedTooOften) {
+  const test_server server;
+  const std::string one = one_of(R"("limit":1,"window":60,"penalty":{"after":2,"for":3600})");
+  EXPECT_EQ(server.ask("POST /v1/limits:check", one).status, 200U);
+  EXPECT_EQ(server.ask("POST /v1/limits:check", one).text("code"), "limit_reached");
+  const reply second = server.ask("POST /v1/limits:check", one);
+  EXPECT_EQ(second.text("code"), "limit_blocked") << second.body;
+  EXPECT_EQ(second.header("Retry-After"), "3600");
+  const reply metrics = server.ask("GET /metrics");
+  EXPECT_NE(metrics.body.find(R"(millrace_limit_blocked_total{policy="-"} 1)"), std::string::npos);
+}
+
 TEST(TokenRoutes, ConsumeOfTheDaysBudget) {
   test_server server(with_chat());
   server.clock.advance(6h);
@@ -220,10 +290,6 @@ TEST_P(BadLimits, AreRefusedByName) {
   EXPECT_FALSE(answer.text("detail").empty());
 }
 
-std::string one_check(std::string_view rest) {
-  return fmt::format(R"({{"checks":[{{"scope":"user","id":"1",{}}}]}})", rest);
-}
-
 std::string nine_checks() {
   std::string body = R"({"checks":[)";
   for (int i = 0; i < 9; ++i) {
@@ -238,13 +304,13 @@ const std::string check = "/v1/limits:check";
 INSTANTIATE_TEST_SUITE_P(
     Bodies, BadLimits,
     ::testing::Values(
-        bad_body{"WindowZero", check, one_check(R"("limit":1,"window":0)"), 422, "invalid_value",
+        bad_body{"WindowZero", check, one_of(R"("limit":1,"window":0)"), 422, "invalid_value",
                  "checks[0].window"},
-        bad_body{"NoWindow", check, one_check(R"("limit":1)"), 422, "invalid_value",
+        bad_body{"NoWindow", check, one_of(R"("limit":1)"), 422, "invalid_value",
                  "checks[0].window"},
-        bad_body{"LimitMinusOne", check, one_check(R"("limit":-1,"window":1)"), 422,
-                 "invalid_value", "checks[0].limit"},
-        bad_body{"CostOverLimit", check, one_check(R"("limit":5,"window":1,"cost":6)"), 422,
+        bad_body{"LimitMinusOne", check, one_of(R"("limit":-1,"window":1)"), 422, "invalid_value",
+                 "checks[0].limit"},
+        bad_body{"CostOverLimit", check, one_of(R"("limit":5,"window":1,"cost":6)"), 422,
                  "cost_over_limit", "checks[0].cost"},
         bad_body{"CostOverThePolicysLimit", check,
                  R"({"policy":"chat","user":"1","bot":"1","cost":3})", 422, "cost_over_limit",
@@ -272,19 +338,17 @@ INSTANTIATE_TEST_SUITE_P(
                  "global"},
         bad_body{"PartOfAnotherKind", check, R"({"policy":"chat","user":["1"],"bot":"1"})", 422,
                  "invalid_value", "user"},
-        bad_body{"UnknownMemberOfACheck", check, one_check(R"("limit":1,"windw":1)"), 422,
+        bad_body{"UnknownMemberOfACheck", check, one_of(R"("limit":1,"windw":1)"), 422,
                  "unknown_member", "checks[0].windw"},
-        bad_body{"UnknownAlgorithm", check,
-                 one_check(R"("limit":1,"window":1,"algorithm":"leaky")"), 422, "invalid_value",
-                 "checks[0].algorithm"},
-        bad_body{"BudgetWithoutAPeriod", check, one_check(R"("limit":1,"algorithm":"calendar")"),
-                 422, "invalid_value", "checks[0].period"},
-        bad_body{"PeriodOfAWindow", check, one_check(R"("limit":1,"window":1,"period":"daily")"),
-                 422, "invalid_value", "checks[0].period"},
-        bad_body{
-            "UnknownZone", check,
-            one_check(R"("limit":1,"algorithm":"calendar","period":"daily","time_zone":"Mars")"),
-            422, "unknown_time_zone", "time_zone"},
+        bad_body{"UnknownAlgorithm", check, one_of(R"("limit":1,"window":1,"algorithm":"leaky")"),
+                 422, "invalid_value", "checks[0].algorithm"},
+        bad_body{"BudgetWithoutAPeriod", check, one_of(R"("limit":1,"algorithm":"calendar")"), 422,
+                 "invalid_value", "checks[0].period"},
+        bad_body{"PeriodOfAWindow", check, one_of(R"("limit":1,"window":1,"period":"daily")"), 422,
+                 "invalid_value", "checks[0].period"},
+        bad_body{"UnknownZone", check,
+                 one_of(R"("limit":1,"algorithm":"calendar","period":"daily","time_zone":"Mars")"),
+                 422, "unknown_time_zone", "time_zone"},
         bad_body{"PeekAndPartial", check, R"({"policy":"chat","peek":true,"partial":true})", 422,
                  "invalid_value", "partial"},
         bad_body{"CostBesideChecks", check,
@@ -314,6 +378,52 @@ INSTANTIATE_TEST_SUITE_P(
                  R"({"user_id":"1","tokens":1,"policy":"chat"})", 422, "no_budget", "policy"},
         bad_body{"TokensOfAnUnknownPolicy", "/v1/tokens:consume",
                  R"({"user_id":"1","tokens":1,"policy":"none"})", 404, "unknown_policy", "policy"},
+        bad_body{"PermitsWithAWindow", check,
+                 one_of(R"("limit":1,"window":1,"algorithm":"concurrency")"), 422, "invalid_value",
+                 "checks[0].window"},
+        bad_body{"PermitsWithoutATtl", check, one_of(R"("limit":1,"algorithm":"concurrency")"), 422,
+                 "invalid_value", "checks[0].ttl"},
+        bad_body{"TtlOfAWindow", check, one_of(R"("limit":1,"ttl":1)"), 422, "invalid_value",
+                 "checks[0].ttl"},
+        bad_body{"TooManyPermits", check,
+                 one_of(R"("limit":10001,"ttl":1,"algorithm":"concurrency")"), 422, "invalid_value",
+                 "checks[0].limit"},
+        bad_body{"PenaltyAfterNothing", check,
+                 one_of(R"("limit":1,"window":1,"penalty":{"after":0,"for":1})"), 422,
+                 "invalid_value", "checks[0].penalty.after"},
+        bad_body{"PenaltyForNoTime", check, one_of(R"("limit":1,"window":1,"penalty":{"after":1})"),
+                 422, "invalid_value", "checks[0].penalty.for"},
+        bad_body{"PenaltyOfAnotherKind", check,
+                 one_of(R"("limit":1,"window":1,"penalty":{"after":1,"length":1})"), 422,
+                 "unknown_member", "checks[0].penalty.length"},
+        bad_body{"ReleaseNothing", "/v1/limits:release",
+                 R"({"policy":"chat","user":"1","bot":"1"})", 422, "invalid_value", "permit"},
+        bad_body{"ReleaseWherePermitsAreNot", "/v1/limits:release",
+                 R"({"policy":"chat","user":"1","bot":"1","permit":5})", 422, "no_permits",
+                 "permit"},
+        bad_body{"RenewWhatIsLost", "/v1/limits:renew",
+                 R"({"checks":[{"scope":"user","id":"1","limit":1,"ttl":5,
+                    "algorithm":"concurrency"}],"permit":5})",
+                 409, "permit_lost", ""},
+        bad_body{"RenewANumberThatIsNone", "/v1/limits:renew",
+                 R"({"policy":"chat","user":"1","bot":"1","permit":"x"})", 422, "invalid_value",
+                 "permit"},
+        bad_body{"RefundAPermit", "/v1/limits:refund",
+                 one_of(R"("limit":1,"ttl":5,"algorithm":"concurrency")"), 422, "only_permits",
+                 "permit"},
+        bad_body{"BlockNobody", "/v1/limits:block", R"({"scope":"user","for":5})", 422,
+                 "invalid_value", "id"},
+        bad_body{"BlockForNoTime", "/v1/limits:block", R"({"scope":"user","id":"1"})", 422,
+                 "invalid_value", "for"},
+        bad_body{"BlockForMinusOne", "/v1/limits:block", R"({"scope":"user","id":"1","for":-1})",
+                 422, "invalid_value", "for"},
+        bad_body{"BlockALongId", "/v1/limits:block",
+                 fmt::format(R"({{"scope":"ip","for":5,"id":"{}"}})", std::string(10'240, 'x')),
+                 422, "invalid_key", "id"},
+        bad_body{"BlockByNoScope", "/v1/limits:block", R"({"id":"1","for":5})", 422,
+                 "invalid_value", "scope"},
+        bad_body{"UnblockForATime", "/v1/limits:unblock", R"({"scope":"user","id":"1","for":5})",
+                 422, "unknown_member", "for"},
         bad_body{"ResetNothing", "/admin/limits:reset", "{}", 422, "invalid_value", "policy"}),
     [](const auto& info) { return info.param.name; });
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace millrace::http {
@@ -62,7 +63,9 @@ awaitable<void> acquire_into(locks* from, engine::acquire_lock step, duration wa
 awaitable<response> answer_acquire(service& with, request& what, engine::acquire_lock step,
                                    duration wait) {
   // Mostly it is free, or nobody wants to wait: then no watch over the client is set up.
-  result<engine::lock_answer> got = co_await with.holders.acquire(step, duration{0});
+  engine::acquire_lock now = step;
+  now.queue = wait > duration{0} ? duration{0} : step.queue;
+  result<engine::lock_answer> got = co_await with.holders.acquire(std::move(now), duration{0});
   if (got && !got->granted && wait > duration{0} && !with.stopping) {
     co_await while_there(*what.from, acquire_into(&with.holders, step, wait, &got));
     if (!got && got.error().kind == errc::cancelled) {
@@ -99,7 +102,10 @@ awaitable<response> acquire_lock(service& with, request& what) {
                                     {.key = *key,
                                      .token = std::move(*token),
                                      .ttl = asked->ttl,
-                                     .owner = std::move(asked->owner)},
+                                     .owner = std::move(asked->owner),
+                                     .mode = asked->mode.value_or(engine::lock_mode::exclusive),
+                                     .permits = asked->permits,
+                                     .queue = asked->keep_place},
                                     asked->wait);
 }
 
@@ -132,11 +138,15 @@ awaitable<response> show_lock(service& with, request& what) {
   if (!key) co_return problem(key.error());
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
-  const auto found = co_await engine::ask(with.store, engine::find_lock{*key});
-  if (!found) co_return problem(found.error());
+  const auto holders = co_await engine::ask(with.store, engine::list_lock_holders{*key});
+  if (!holders) co_return problem(holders.error());
   std::string body;
-  if (*found) {
-    append_lock(body, **found, {});
+  if (!holders->empty()) {
+    // The one whose lease ends first stands for all of them.
+    append_lock(body, *std::ranges::min_element(*holders, {}, &engine::lock_info::expires_at), {});
+    body.pop_back();
+    append_holders(body, *holders);
+    body += '}';
   } else {
     body = R"({"resource":)";
     append_json_string(body, key->resource);

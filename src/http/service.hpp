@@ -5,6 +5,7 @@
 #include "turns.hpp"
 
 #include <millrace/cache/shared_cache.hpp>
+#include <millrace/events/consumers.hpp>
 #include <millrace/http/server.hpp>
 #include <millrace/limiter/limiter.hpp>
 #include <millrace/locks/locks.hpp>
@@ -40,6 +41,8 @@ struct service {
   locks holders{store};
   sessions::session_store sessions;
   family_census census{};
+  /// Who reads streams together.
+  consumers readers{store};
 };
 
 }  // namespace millrace::http

@@ -73,6 +73,12 @@ result<void> check_binding(const limit_binding& one, const limit_settings& setti
                                       excerpt(one.policy), excerpt(one.policy)));
   }
   for (const limit_rule& rule : policy->rules) {
+    if (rule.algorithm == engine::limit_algorithm::concurrency) {
+      return invalid(field,
+                     fmt::format("the policy {} has permits (concurrency), which nobody would "
+                                 "release here: bind a policy without.",
+                                 one.policy));
+    }
     if (is_known(rule)) continue;
     return invalid(field, fmt::format("the policy {} limits by {}, which a request to this server "
                                       "does not say: give that limit a fallback (ip), or bind a "

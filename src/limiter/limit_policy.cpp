@@ -31,10 +31,24 @@ engine::limit_check example_of(const limit_rule& rule) {
                            .limit = rule.limit,
                            .window = rule.window,
                            .burst = rule.burst,
-                           .period = rule.period};
+                           .period = rule.period,
+                           .penalty = rule.penalty};
   if (rule.algorithm == limit_algorithm::sliding) what.window += lease_life(rule);
   what.period_end = what.period_start + std::chrono::days{1};
   return what;
+}
+
+result<void> check_penalty(const limit_rule& rule, const std::string& prefix) {
+  if (rule.penalty == engine::limit_penalty{}) return {};
+  if (rule.scope == "global" || rule.scope == "server") {
+    return invalid(
+        prefix + "penalty",
+        fmt::format("{} is everybody, whom no penalty may block: leave it out.", rule.scope));
+  }
+  if (rule.lease == 0) return {};
+  return invalid(prefix + "penalty",
+                 "a limit with lease is refused ahead of time now and then: leave one of lease and "
+                 "penalty out.");
 }
 
 result<void> check_rule(const limit_rule& rule, const std::string& prefix) {
@@ -46,11 +60,14 @@ result<void> check_rule(const limit_rule& rule, const std::string& prefix) {
     return invalid(prefix + "lease",
                    fmt::format("lease is a share of the limit, from 0 (none) to {}.", lease_max));
   }
-  if (rule.lease > 0 && (rule.dry_run || rule.algorithm == limit_algorithm::calendar)) {
+  const bool stored =
+      rule.algorithm == limit_algorithm::calendar || rule.algorithm == limit_algorithm::concurrency;
+  if (rule.lease > 0 && (rule.dry_run || stored)) {
     return invalid(prefix + "lease",
-                   "a calendar budget and a limit on trial (dry_run) are counted in the store "
-                   "alone: leave lease out.");
+                   "a calendar budget, permits and a limit on trial (dry_run) are counted in the "
+                   "store alone: leave lease out.");
   }
+  if (auto sound = check_penalty(rule, prefix); !sound) return sound;
   if (rule.algorithm != limit_algorithm::calendar) {
     if (rule.period == limit_period::none) return {};
     return invalid(prefix + "period",

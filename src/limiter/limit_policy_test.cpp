@@ -71,6 +71,28 @@ TEST(LimitSettings, NameTheKeyThatIsWrong) {
               r.period = limit_period::none;
             }),
             "policies.chat.limits[1].period");
+  EXPECT_EQ(of([](auto& r) { r.penalty.after = 3; }), "policies.chat.limits[1].penalty.for");
+  EXPECT_EQ(of([](auto& r) { r.penalty.length = 1s; }), "policies.chat.limits[1].penalty.after");
+  EXPECT_EQ(of([](auto& r) {
+              r.scope = "global";
+              r.penalty = {.after = 3, .length = 1s};
+            }),
+            "policies.chat.limits[1].penalty");
+  EXPECT_EQ(of([](auto& r) {
+              r.lease = 0.01;
+              r.penalty = {.after = 3, .length = 1s};
+            }),
+            "policies.chat.limits[1].penalty");
+  EXPECT_EQ(of([](auto& r) {
+              r.algorithm = limit_algorithm::concurrency;
+              r.lease = 0.01;
+            }),
+            "policies.chat.limits[1].lease");
+  EXPECT_EQ(of([](auto& r) {
+              r.algorithm = limit_algorithm::concurrency;
+              r.window = 25h;
+            }),
+            "policies.chat.limits[1].ttl");
   EXPECT_EQ(wrong_field({}), "policies.chat.limits");
   EXPECT_EQ(wrong_field({.rules = std::vector<limit_rule>(9, rule())}), "policies.chat.limits");
   EXPECT_EQ(wrong_field({.rules = {rule()}, .allow = {"plan"}}), "policies.chat.allow[0]");

@@ -1,5 +1,6 @@
 #include <millrace/limiter/limiter.hpp>
 
+#include "limit_answers.hpp"
 #include "limit_shares.hpp"
 #include "outage_ledger.hpp"
 #include "resolve.hpp"
@@ -68,20 +69,12 @@ result<void> fill_periods(std::vector<wanted_limit>& limits, timestamp now) {
   return {};
 }
 
-limit_answer answer_of(const std::vector<wanted_limit>& limits, const limits_checked& checked) {
-  limit_answer out{.allowed = checked.allowed, .granted = checked.granted, .at = checked.at};
-  for (std::size_t i = 0; i < limits.size(); ++i) {
-    const engine::limit_check& check = limits[i].check;
-    out.limits.push_back({.scope = check.scope,
-                          .id = check.id,
-                          .window = limits[i].window(),
-                          .cost = check.cost,
-                          .dry_run = check.dry_run,
-                          .state = checked.limits[i]});
-    out.limits.back().state.window_start += check.window - limits[i].window();
+// The call is not to be made a second time: it would count twice.
+bool counted_for_penalty(const std::vector<wanted_limit>& asked, const limits_checked& done) {
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (asked[i].check.penalty.after > 0 && !done.limits[i].allowed) return true;
   }
-  out.binding = binding_of(out.limits, out.allowed);
-  return out;
+  return false;
 }
 
 // Less left of a, in proportion to what it holds.
@@ -169,6 +162,9 @@ void limiter::count(const std::string& policy, const limit_answer& answer) {
   limit_numbers& numbers = numbers_[name];
   ++(answer.allowed ? numbers.allowed : numbers.refused);
   if (answer.verdict == limit_verdict::degraded) ++numbers.degraded;
+  if (!answer.allowed && answer.binding) {
+    numbers.blocked += answer.limits[*answer.binding].state.blocked_until > answer.at ? 1 : 0;
+  }
   if (!answer.allowed || !answer.binding) return;
   const engine::limit_state& state = answer.limits[*answer.binding].state;
   if (state.remaining <= state.limit / 5) ++numbers.near;
@@ -201,14 +197,33 @@ awaitable<result<limits_checked>> limiter::commit(const std::string& project,
 }
 
 void limiter::keep_warm(const std::string& project, const std::vector<wanted_limit>& limits,
-                        std::optional<std::uint64_t> granted) {
+                        std::optional<std::uint64_t> granted, std::uint64_t permit) {
   const timestamp at = now();
   const std::lock_guard held(mutex_);
   for (const wanted_limit& each : limits) {
     if (each.on_failure != when_down::local) continue;
+    if (is_of_permits(each) && permit == 0) continue;
     engine::take_limits one{.project = project, .checks = {each.check}};
     if (granted) one.checks.front().cost = *granted;
-    if (!local_.check(one, at)) local_.take(one, at);
+    // What the store allows is no reason to shut anybody out.
+    one.checks.front().penalty = {};
+    if (!local_.check(one, at)) local_.take(one, at, permit);
+  }
+}
+
+// Whom the store has shut out stays out while it is away.
+void limiter::keep_blocks(const std::string& project, const std::vector<wanted_limit>& limits,
+                          const limits_checked& done) {
+  const timestamp at = now();
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    if (done.limits[i].blocked_until <= done.at) continue;
+    const engine::limit_check& check = limits[i].check;
+    const engine::block_limit one{.project = project,
+                                  .scope = check.scope,
+                                  .whose = check.id,
+                                  .length = done.limits[i].blocked_until - done.at};
+    const std::lock_guard held(mutex_);
+    if (!local_.check(one, at)) local_.block(one, at);
   }
 }
 
@@ -230,9 +245,12 @@ result<limit_answer> limiter::decide_alone(const std::string& project,
   if (!counted.checks.empty()) {
     const std::lock_guard held(mutex_);
     if (auto why = local_.check(counted, at)) return std::unexpected(std::move(*why));
-    local = local_.take(counted, at);
+    const auto micros = static_cast<std::uint64_t>(to_micros(at));
+    own_permit_ = std::max(own_permit_ + 1, first_own_permit + micros);
+    local = local_.take(counted, at, own_permit_);
   }
   limits_checked all{.allowed = local.allowed, .granted = local.granted, .at = at};
+  all.permit = local.permit;
   if (mode == take_mode::part && counted.checks.empty()) {
     all.granted = limits.front().check.cost;
   }
@@ -250,6 +268,8 @@ result<limit_answer> limiter::decide_alone(const std::string& project,
   if (answer.allowed && mode != take_mode::peek) {
     const bool in_part = mode == take_mode::part;
     for (const wanted_limit& each : limits) {
+      // Permits end by themselves.
+      if (is_of_permits(each)) continue;
       ledger_->note(project, each, in_part ? answer.granted : each.check.cost, at);
     }
   }
@@ -271,8 +291,9 @@ awaitable<result<limit_answer>> limiter::take_resolved(const limit_request& what
   if (!answer) co_return answer;
   if (done && done->allowed && mode != take_mode::peek) {
     keep_warm(what.project, limits,
-              mode == take_mode::part ? std::optional(done->granted) : std::nullopt);
+              mode == take_mode::part ? std::optional(done->granted) : std::nullopt, done->permit);
   }
+  if (done && !done->allowed) keep_blocks(what.project, limits, *done);
   if (mode != take_mode::peek) count(what.policy, *answer);
   co_return answer;
 }
@@ -286,7 +307,7 @@ awaitable<result<limit_answer>> limiter::take_with_shares(const limit_request& w
   result<limits_checked> done = limits_checked{.at = now()};
   if (!asked.empty()) {
     done = co_await commit(what.project, asked, engine::take_limits{});
-    if (done && !done->allowed && use.asks_ahead()) {
+    if (done && !done->allowed && use.asks_ahead() && !counted_for_penalty(asked, *done)) {
       use.ask_for_the_cost_alone(asked);
       done = co_await commit(what.project, asked, engine::take_limits{});
     }
@@ -295,7 +316,9 @@ awaitable<result<limit_answer>> limiter::take_with_shares(const limit_request& w
   if (!done && !is_failure_of_store(done.error())) co_return std::unexpected(done.error());
   if (done && done->allowed) {
     use.keep(*done, asked_at);
-    keep_warm(what.project, asked, std::nullopt);
+    keep_warm(what.project, asked, std::nullopt, done->permit);
+  } else if (done) {
+    keep_blocks(what.project, asked, *done);
   }
   result<limit_answer> answer = done ? answer_of(limits, use.whole(std::move(*done)))
                                      : decide_alone(what.project, limits, take_mode::all);
@@ -349,6 +372,9 @@ awaitable<result<limit_answer>> limiter::refund(limit_request what,
   auto resolved = resolve_limits(what, *settings());
   if (!resolved) co_return std::unexpected(std::move(resolved.error()));
   if (resolved->listed) co_return limit_answer{.verdict = limit_verdict::listed, .at = now()};
+  if (auto some = drop_permits(resolved->limits); !some) {
+    co_return std::unexpected(std::move(some.error()));
+  }
   const auto done =
       co_await commit(what.project, resolved->limits, engine::refund_limits{.taken_at = taken_at});
   if (!done) co_return std::unexpected(done.error());
@@ -364,7 +390,13 @@ awaitable<result<limit_answer>> limiter::settle(limit_request what, std::uint64_
   }
   if (used == reserved) co_return co_await take(std::move(what), take_mode::peek);
   what.cost = used - reserved;
-  co_return co_await take(std::move(what), take_mode::part);
+  auto resolved = resolve_limits(what, *settings());
+  if (!resolved) co_return std::unexpected(std::move(resolved.error()));
+  if (resolved->listed) co_return co_await take(std::move(what), take_mode::part);
+  if (auto some = drop_permits(resolved->limits); !some) {
+    co_return std::unexpected(std::move(some.error()));
+  }
+  co_return co_await take_resolved(what, std::move(resolved->limits), take_mode::part);
 }
 
 awaitable<result<limit_answer>> limiter::reset(limit_request what) {

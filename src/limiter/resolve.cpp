@@ -1,5 +1,7 @@
 #include "resolve.hpp"
 
+#include "limit_answers.hpp"
+
 #include <millrace/base/names.hpp>
 
 #include <fmt/format.h>
@@ -48,7 +50,8 @@ result<wanted_limit> wanted_by(const limit_rule& rule, const limit_request& what
                              .cost = what.cost,
                              .burst = rule.burst,
                              .period = rule.period,
-                             .dry_run = rule.dry_run},
+                             .dry_run = rule.dry_run,
+                             .penalty = rule.penalty},
                    .time_zone = rule.time_zone,
                    .on_failure = rule.on_failure,
                    .lease = lease_life(rule)};
@@ -87,6 +90,19 @@ result<void> check_costs(const std::vector<wanted_limit>& limits) {
                    "cost_over_limit");
   }
   return {};
+}
+
+result<void> keep_permits_alone(std::vector<wanted_limit>& limits) {
+  std::erase_if(limits, [](const wanted_limit& each) { return !is_of_permits(each); });
+  if (!limits.empty()) return {};
+  return invalid("permit", "none of these limits has permits: their algorithm is concurrency.",
+                 "no_permits");
+}
+
+result<void> drop_permits(std::vector<wanted_limit>& limits) {
+  std::erase_if(limits, is_of_permits);
+  if (!limits.empty()) return {};
+  return invalid("permit", "a permit is given back with :release, by its number.", "only_permits");
 }
 
 result<resolved_limits> resolve_limits(const limit_request& what, const limit_settings& settings) {

@@ -21,4 +21,9 @@ struct resolved_limits {
 /// Of a policy: a cost that never fits is a mistake of the request, whose field is `cost`.
 [[nodiscard]] result<void> check_costs(const std::vector<wanted_limit>& limits);
 
+/// Leaves the limits that have permits (invalid_argument: no_permits), or the others
+/// (only_permits).
+[[nodiscard]] result<void> keep_permits_alone(std::vector<wanted_limit>& limits);
+[[nodiscard]] result<void> drop_permits(std::vector<wanted_limit>& limits);
+
 }  // namespace millrace

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -19,9 +20,12 @@ using engine::lock_answer;
 using steady = std::chrono::steady_clock;
 
 /// The longest a waiter sleeps without a look, should a hint be lost.
-constexpr std::chrono::seconds safety_tick{5};
-/// How long after the end of the lease a waiter looks by itself: the store's hint goes first.
+constexpr std::chrono::seconds safety_tick{10};
+/// How long after the end of the lease the first in the queue looks by itself: the store's hint
+/// goes first.
 constexpr std::chrono::milliseconds behind_the_end{20};
+/// A place in the queue is kept for so long behind the next look.
+constexpr std::chrono::seconds place_kept{10};
 
 engine::transaction one_step(engine::step what) {
   engine::transaction one;
@@ -29,7 +33,8 @@ engine::transaction one_step(engine::step what) {
   return one;
 }
 
-// Nobody waits for the answer. A lock that cannot be released ends by itself.
+// The grant, or the place in the queue. Nobody waits for the answer: what cannot be given back ends
+// by itself.
 void give_back(engine::store& store, const engine::acquire_lock& step) {
   std::vector<engine::transaction> batch;
   batch.push_back(one_step(engine::release_lock{.key = step.key, .token = step.token}));
@@ -63,32 +68,50 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
     return state.cancelled() != asio::cancellation_type::none;
   };
   const auto deadline = steady::now() + wait;
+  const duration kept_after = std::exchange(step.queue, duration{0});
+  // Mostly it is free: then nobody has to listen, nor to stand in the queue.
+  if (wait > duration{0}) {
+    auto got = co_await engine::commit_step<lock_answer>(store_, step);
+    if (!got || got->granted) co_return std::move(got);
+  }
   // Before the first look, so that no hint falls between a look and the wait.
-  auto listener = store_.hints().listen({engine::lock_topic(step.key.project, step.key.resource)});
+  auto listener = store_.hints().listen({engine::lock_turn_topic(step.key, step.token)});
   // Whoever is cancelled may not await again, so the state is asked for after every suspension.
   while (true) {
+    const auto left = std::max(deadline - steady::now(), steady::duration::zero());
+    const auto sleep = std::min<steady::duration>(left, safety_tick);
+    const bool last = left == steady::duration::zero();
+    step.queue = last ? kept_after : std::chrono::duration_cast<duration>(sleep) + place_kept;
     auto got = co_await engine::commit_step<lock_answer>(store_, step);
     if (cancelled(co_await asio::this_coro::cancellation_state)) {
-      if (got && got->granted) give_back(store_, step);
+      give_back(store_, step);
       break;
     }
     if (!got) co_return std::unexpected(std::move(got.error()));
     if (got->granted) listener.consume();
-    if (got->granted || steady::now() >= deadline) co_return std::move(*got);
+    if (got->granted || last) co_return std::move(*got);
 
     const auto now = co_await engine::ask(store_, engine::read_clock{});
-    if (cancelled(co_await asio::this_coro::cancellation_state)) break;
-    if (!now) co_return std::unexpected(now.error());
-    const duration until_end = std::max(duration{0}, got->lock.expires_at - *now);
-    const auto left = std::max(deadline - steady::now(), steady::duration::zero());
-    try {
-      (void)co_await listener.wait(std::min<steady::duration>(
-          {left, safety_tick, until_end + std::chrono::microseconds(behind_the_end)}));
-    } catch (const boost::system::system_error&) {
-      // A wait throws only when it is cancelled.
+    if (cancelled(co_await asio::this_coro::cancellation_state)) {
+      give_back(store_, step);
       break;
     }
-    if (cancelled(co_await asio::this_coro::cancellation_state)) break;
+    if (!now) co_return std::unexpected(now.error());
+    // Whoever stands behind others has no use of an end.
+    const duration until_end =
+        got->ahead > 0 ? duration::max() / 2 : std::max(duration{0}, got->lock.expires_at - *now);
+    try {
+      (void)co_await listener.wait(
+          std::min<steady::duration>(sleep, until_end + std::chrono::microseconds(behind_the_end)));
+    } catch (const boost::system::system_error&) {
+      // A wait throws only when it is cancelled.
+      give_back(store_, step);
+      break;
+    }
+    if (cancelled(co_await asio::this_coro::cancellation_state)) {
+      give_back(store_, step);
+      break;
+    }
   }
   co_return fail(errc::cancelled, "acquire_cancelled", "The wait for the lock was cancelled.");
 }

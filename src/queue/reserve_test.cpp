@@ -205,6 +205,53 @@ TEST_F(Reserve, CancelledAtTheMomentOfTheGrantHandsTheJobBack) {
   EXPECT_EQ(next[0].what.attempts, 1U);
 }
 
+TEST_F(Reserve, TheStoreIsAskedBeforeTheLoopOfTheWaiterTurns) {
+  waiter one;
+  one.start(context, queue, request());
+  settle();
+  const auto id = enqueue();
+  EXPECT_EQ(store.looks(), 2U);
+  EXPECT_EQ(find(id).status, job_status::running);
+  settle();
+  EXPECT_EQ(one.jobs(), 1U);
+}
+
+TEST_F(Reserve, CancelledWhileTheLookOfAHintIsUnderWayHandsTheJobBack) {
+  waiter one;
+  one.start(context, queue, request());
+  settle();
+  store.hold_answers();
+  const auto id = run_coro(queues{model}.enqueue({.queue = {.name = "mail"}})).value().made.id;
+  ASSERT_EQ(find(id).status, job_status::running);
+  one.signal.emit(asio::cancellation_type::terminal);
+  settle();
+  // Nobody has to wait for the answer.
+  ASSERT_TRUE(one.answer);
+  EXPECT_EQ(one.answer->error().kind, errc::cancelled);
+  EXPECT_EQ(find(id).status, job_status::running);
+  store.release_answers();
+  const auto next = run_coro(queue.reserve(request())).value();
+  ASSERT_EQ(next.size(), 1U);
+  EXPECT_EQ(next[0].what.attempts, 1U);
+}
+
+TEST_F(Reserve, ALookThatHasBegunIsWaitedForThoughTheWaitHasEnded) {
+  auto brief = request();
+  brief.wait = 20ms;
+  waiter one;
+  one.start(context, queue, brief);
+  settle();
+  store.hold_answers();
+  const auto id = run_coro(queues{model}.enqueue({.queue = {.name = "mail"}})).value().made.id;
+  context.restart();
+  context.run_for(60ms);
+  EXPECT_FALSE(one.answer);
+  store.release_answers();
+  settle();
+  ASSERT_EQ(one.jobs(), 1U);
+  EXPECT_EQ((**one.answer)[0].what.id, id);
+}
+
 TEST_F(Reserve, AHintOfTheCancelledGoesToTheNext) {
   waiter first;
   waiter second;

@@ -1,6 +1,7 @@
 #include "describe.hpp"
 
 #include "describe_events.hpp"
+#include "describe_groups.hpp"
 #include "describe_sessions.hpp"
 
 #include <millrace/engine/fingerprint.hpp>
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 #include <type_traits>
 #include <variant>
@@ -41,6 +43,14 @@ std::string describer::at(timestamp when) const {
 
 std::string describer::at(const std::optional<timestamp>& when) const {
   return when ? at(*when) : "never";
+}
+
+void describer::note_permit(std::uint64_t permit) {
+  if (permit == 0 || (!permits_.empty() && permit == permits_.back())) return;
+  if (std::ranges::find(permits_, permit) == permits_.end()) {
+    if (!permits_.empty() && permit < permits_.back()) offend("a permit does not grow");
+    permits_.push_back(permit);
+  }
 }
 
 void describer::note_status(const job_id& id, job_status status) {
@@ -166,16 +176,20 @@ std::string describer::text(const outcome& outcome) {
     return fmt::format("dropped {}{}", done->count, done->cursor.empty() ? "" : " and more");
   }
   if (const auto* done = std::get_if<limits_checked>(&outcome)) {
-    std::string out = fmt::format("limits {} {} at {}", done->allowed, done->granted, at(done->at));
+    std::string out = fmt::format("limits {} {} at {} permit {}", done->allowed, done->granted,
+                                  at(done->at), name_of(done->permit));
+    note_permit(done->permit);
     for (const limit_state& one : done->limits) {
-      out += fmt::format("\n    {} of {} left {} from {} to {} {} {}us", one.count, one.limit,
-                         one.remaining, at(one.window_start), at(one.reset_time), one.allowed,
-                         one.retry_after.count());
+      out += fmt::format("\n    {} of {} left {} from {} to {} {} {}us blocked {}", one.count,
+                         one.limit, one.remaining, at(one.window_start), at(one.reset_time),
+                         one.allowed, one.retry_after.count(),
+                         one.blocked_until > timestamp{} ? at(one.blocked_until) : "never");
     }
     return out;
   }
   if (const auto* done = std::get_if<session_changed>(&outcome)) return describe(*done, start_);
   if (const auto* done = std::get_if<sessions_ended>(&outcome)) return describe(*done, start_);
+  if (auto group = describe_group_outcome(outcome, start_)) return std::move(*group);
   return describe_other(outcome, start_);
 }
 

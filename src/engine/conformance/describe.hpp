@@ -41,6 +41,8 @@ public:
   /// Versions and leases of the cache, oldest first.
   [[nodiscard]] const std::vector<std::uint64_t>& cache_versions() const { return cache_versions_; }
   [[nodiscard]] const std::vector<std::uint64_t>& cache_leases() const { return cache_leases_; }
+  /// Permits of limits that were given, oldest first.
+  [[nodiscard]] const std::vector<std::uint64_t>& permits() const { return permits_; }
   /// The recurring job as it was last answered; empty when there is none.
   [[nodiscard]] std::optional<engine::cron_entry> cron(const std::string& name) const;
 
@@ -65,6 +67,7 @@ private:
   std::string text(const engine::read_cache::found& found);
   std::string text(const engine::read_cache_stats::numbers& numbers);
   void note_cache_stamp(std::uint64_t stamp, std::vector<std::uint64_t>& into);
+  void note_permit(std::uint64_t permit);
   void note_status(const engine::job_id& id, engine::job_status status);
   void check_version(const engine::job& job, const std::string& seen_as);
   void offend(std::string what);
@@ -87,6 +90,7 @@ private:
   std::vector<std::uint64_t> cache_versions_;
   std::vector<std::uint64_t> cache_leases_;
   std::uint64_t last_cache_stamp_{0};
+  std::vector<std::uint64_t> permits_;
   std::string offence_;
 };
 

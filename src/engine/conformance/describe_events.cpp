@@ -41,7 +41,8 @@ struct describe_outcome {
     return describe(std::optional(done.stream), start);
   }
   std::string operator()(const lock_answer& done) const {
-    return fmt::format("granted {} {}", done.granted, describe(std::optional(done.lock), start));
+    return fmt::format("granted {} queued {} behind {} {}", done.granted, done.queued, done.ahead,
+                       describe(std::optional(done.lock), start));
   }
   std::string operator()(const progress_changed& done) const {
     return describe(std::optional(done.entry), start);
@@ -70,8 +71,10 @@ std::string describe(const std::optional<stream_info>& info, timestamp start) {
 
 std::string describe(const std::optional<lock_info>& lock, timestamp start) {
   if (!lock) return "no lock";
-  return fmt::format("lock {} of '{}' since {} until {}", lock->key.resource, lock->owner,
-                     at(lock->acquired_at, start), at(lock->expires_at, start));
+  const std::string since = lock->fence == 0 ? "never" : at(lock->acquired_at, start);
+  return fmt::format("{} lock {} of '{}' since {} until {}, {} holders, {} waiters",
+                     to_string(lock->mode), lock->key.resource, lock->owner, since,
+                     at(lock->expires_at, start), lock->holders, lock->waiters);
 }
 
 std::string describe(const std::optional<progress_entry>& entry, timestamp start) {

@@ -147,6 +147,18 @@ template <>
 struct outcome_of<reset_limits> {
   using type = limits_checked;
 };
+template <>
+struct outcome_of<block_limit> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<renew_limit_permit> {
+  using type = limits_checked;
+};
+template <>
+struct outcome_of<release_limit_permit> {
+  using type = limits_checked;
+};
 
 template <>
 struct outcome_of<create_session> {
@@ -171,6 +183,27 @@ struct outcome_of<end_session> {
 template <>
 struct outcome_of<end_user_sessions> {
   using type = sessions_ended;
+};
+
+template <>
+struct outcome_of<pass_fence> {
+  using type = fence_passed;
+};
+template <>
+struct outcome_of<put_group> {
+  using type = group_changed;
+};
+template <>
+struct outcome_of<delete_group> {
+  using type = group_changed;
+};
+template <>
+struct outcome_of<read_group> {
+  using type = group_read;
+};
+template <>
+struct outcome_of<settle_deliveries> {
+  using type = deliveries_settled;
 };
 
 inline const queue_key work{.name = "work"};

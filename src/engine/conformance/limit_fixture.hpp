@@ -40,6 +40,22 @@ namespace millrace::conformance {
           .period_end = start + std::chrono::days{1}};
 }
 
+/// At most so many at one time.
+[[nodiscard]] inline limit_check at_once(std::uint64_t limit, duration ttl = 30s,
+                                         std::string id = "42") {
+  return {.scope = "user",
+          .id = std::move(id),
+          .algorithm = limit_algorithm::concurrency,
+          .limit = limit,
+          .window = ttl};
+}
+
+[[nodiscard]] inline limit_check with_penalty(limit_check what, std::uint32_t after,
+                                              duration length) {
+  what.penalty = {.after = after, .length = length};
+  return what;
+}
+
 class limit_test : public engine_test {
 protected:
   limits_checked take(std::vector<limit_check> checks, take_mode mode = take_mode::all) {
@@ -53,6 +69,9 @@ protected:
   [[nodiscard]] std::uint64_t count(limit_check what) { return peek(std::move(what)).count; }
   limit_state refund(limit_check what, std::optional<timestamp> taken_at = std::nullopt) {
     return run(refund_limits{.checks = {std::move(what)}, .taken_at = taken_at}).limits.at(0);
+  }
+  limits_checked block(std::string whose, duration length, std::string scope = "user") {
+    return run(block_limit{.scope = std::move(scope), .whose = std::move(whose), .length = length});
   }
   /// Takes one at a time until it is refused; says how many were allowed.
   std::uint64_t exhaust(const limit_check& what) {

@@ -12,7 +12,15 @@ using engine::limit_check;
 
 namespace {
 
-constexpr std::size_t sorts = 5;
+constexpr std::size_t sorts = 6;
+
+limit_check permit_limit() {
+  return {.scope = "user",
+          .id = "c",
+          .algorithm = limit_algorithm::concurrency,
+          .limit = 6,
+          .window = 12s};
+}
 
 limit_check sort_of_limit(std::size_t which) {
   switch (which) {
@@ -33,6 +41,7 @@ limit_check sort_of_limit(std::size_t which) {
               .algorithm = limit_algorithm::calendar,
               .limit = 30,
               .period = engine::limit_period::daily};
+    case 5: return permit_limit();
     default: return {.scope = "user", .id = "c", .limit = 6, .window = 10s};
   }
 }
@@ -48,6 +57,9 @@ std::vector<limit_check> limits_of(const operation& op, timestamp now) {
     if (each.limit > 1000) each.cost *= 100;
     if (op.choose(3, 6) == 5) each.limit += 3;
     each.dry_run = i > 0 && op.choose(4, 8) == 7;
+    // Refusals of a budget are forgotten when an engine is opened, and the budget is not.
+    const bool fleeting = each.algorithm != limit_algorithm::calendar;
+    if (fleeting && op.choose(0, 5) == 4) each.penalty = {.after = 2, .length = 15s};
     each.period_start = std::chrono::floor<std::chrono::days>(now);
     each.period_end = each.period_start + std::chrono::days{1};
     checks.push_back(std::move(each));
@@ -58,7 +70,19 @@ std::vector<limit_check> limits_of(const operation& op, timestamp now) {
 std::vector<limit_check> fleeting_limits() {
   std::vector<limit_check> checks;
   for (std::size_t which = 0; which < 4; ++which) checks.push_back(sort_of_limit(which));
+  checks.push_back(permit_limit());
   return checks;
+}
+
+engine::step step_of_permits(const operation& op, std::uint64_t permit) {
+  if (op.choose(3, 3) == 0) return engine::renew_limit_permit{"default", {permit_limit()}, permit};
+  return engine::release_limit_permit{"default", {permit_limit()}, permit};
+}
+
+engine::block_limit block_of(const operation& op) {
+  const limit_check whose = sort_of_limit(op.choose(3, sorts));
+  const duration length = op.choose(5, 4) == 3 ? duration{0} : span_of(op);
+  return {.scope = whose.scope, .whose = whose.id, .length = length};
 }
 
 }  // namespace millrace::conformance

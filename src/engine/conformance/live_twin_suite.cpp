@@ -42,12 +42,55 @@ protected:
   }
   step lock_step() {
     const lock_key key{.resource = name(2)};
-    switch (die(4)) {
-      case 0: return extend_lock{.key = key, .token = name(2), .ttl = die(2) == 0 ? 0s : 5s};
-      case 1: return release_lock{.key = key, .token = name(2)};
-      default:
+    switch (die(5)) {
+      case 0: return extend_lock{.key = key, .token = name(4), .ttl = die(2) == 0 ? 0s : 5s};
+      case 1: return release_lock{.key = key, .token = name(4)};
+      case 2:
         return acquire_lock{
-            .key = key, .token = name(2), .ttl = die(2) == 0 ? 1s : 30s, .owner = name(3)};
+            .key = key, .token = name(4), .ttl = die(2) == 0 ? 1s : 30s, .owner = name(3)};
+      default:
+        return acquire_lock{.key = key,
+                            .token = name(4),
+                            .ttl = die(2) == 0 ? 1s : 30s,
+                            .owner = name(3),
+                            .mode = die(3) == 0 ? lock_mode::exclusive : lock_mode::shared,
+                            .queue = die(3) == 0 ? 0s : 5s};
+    }
+  }
+  step some_lock_step() {
+    step out = lock_step();
+    auto* const acquire = std::get_if<acquire_lock>(&out);
+    if (acquire != nullptr && acquire->mode == lock_mode::shared) {
+      acquire->permits = static_cast<std::uint32_t>(die(3));
+    }
+    return out;
+  }
+  step group_step() {
+    const group_key group{.stream = {.name = name(2)}, .group = name(2)};
+    const std::string consumer = name(2);
+    const group_start start{.at = die(2) == 0 ? group_start::place::earliest
+                                              : group_start::place::latest};
+    switch (die(8)) {
+      case 0: return put_group{.group = group, .start = start, .move = die(3) == 0};
+      case 1: return delete_group{group};
+      case 2:
+      case 3:
+      case 4: {
+        settle_deliveries out{.group = group,
+                              .consumer = consumer,
+                              .offsets = {1 + die(8)},
+                              .what = static_cast<settle_deliveries::verdict>(die(3)),
+                              .lease = 30s,
+                              .all = die(2) == 0};
+        if (die(2) == 0) out.offsets.push_back(out.offsets.front() + 1);
+        return out;
+      }
+      default:
+        return read_group{.group = group,
+                          .consumer = consumer,
+                          .max = static_cast<std::uint32_t>(1 + die(3)),
+                          .lease = die(2) == 0 ? 1s : 60s,
+                          .start = start};
     }
   }
   step progress_step() {
@@ -76,10 +119,11 @@ protected:
     }
   }
   step any_step() {
-    const std::size_t kind = die(10);
+    const std::size_t kind = die(14);
     if (kind < 4) return event_step();
-    if (kind < 6) return lock_step();
-    return kind < 8 ? progress_step() : flow_step();
+    if (kind < 8) return some_lock_step();
+    if (kind < 10) return group_step();
+    return kind < 12 ? progress_step() : flow_step();
   }
 
   void commit_both() {
@@ -131,6 +175,11 @@ protected:
       ask_both(read_events{.stream = {.name = each}});
       ask_both(read_events{.stream = {.name = each}, .way = read_events::order::newest_first});
       ask_both(find_lock{{.resource = each}});
+      ask_both(list_lock_holders{{.resource = each}});
+      ask_both(list_groups{{.name = each}});
+      for (const char* group : {"a", "b"}) {
+        ask_both(list_pending{.group = {.stream = {.name = each}, .group = group}});
+      }
       ask_both(find_progress{.correlation_id = each});
       ask_both(list_agents{.flow_id = each});
       ask_both(list_connections{.flow_id = each});

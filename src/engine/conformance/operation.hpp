@@ -85,6 +85,9 @@ inline constexpr std::size_t operation_kinds = 24;
 
 /// The limits that a step about them names.
 [[nodiscard]] std::vector<engine::limit_check> limits_of(const operation& op, timestamp now);
+/// What becomes of permits that were taken; whom a block shuts out, and for how long.
+[[nodiscard]] engine::step step_of_permits(const operation& op, std::uint64_t permit);
+[[nodiscard]] engine::block_limit block_of(const operation& op);
 /// Every count that an engine may forget when it is opened.
 [[nodiscard]] std::vector<engine::limit_check> fleeting_limits();
 

@@ -34,7 +34,7 @@ rc::Gen<operation::kind> any_kind(sort_of_run sort) {
                                                     {1, drop_cron},
                                                     {24, cache},
                                                     {8, take_some},
-                                                    {2, give_some_back},
+                                                    {5, give_some_back},
                                                     {1, forget_some},
                                                     {16, advance},
                                                     {4, together},

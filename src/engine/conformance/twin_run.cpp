@@ -140,7 +140,7 @@ step twin_run::step_of(const operation& op, const side& on) const {
     case operation::kind::cache: return step_of_cache(op, on);
     case operation::kind::take_some:
     case operation::kind::give_some_back:
-    case operation::kind::forget_some: return step_of_limits(op);
+    case operation::kind::forget_some: return step_of_limits(op, on);
     default: return step_of_run(op, on);
   }
 }
@@ -214,7 +214,12 @@ step twin_run::step_of_cron(const operation& op, const side& on) const {
   return step;
 }
 
-step twin_run::step_of_limits(const operation& op) const {
+step twin_run::step_of_limits(const operation& op, const side& on) const {
+  if (op.what == operation::kind::give_some_back && op.choose(4, 4) == 1) return block_of(op);
+  if (op.what == operation::kind::give_some_back && op.choose(4, 4) > 1) {
+    const std::uint64_t* const permit = back_from(on.seen.permits(), back_of(op));
+    return step_of_permits(op, permit != nullptr ? *permit : 1);
+  }
   const std::vector<limit_check> checks = limits_of(op, clock_.now());
   if (op.what == operation::kind::forget_some) return reset_limits{.checks = checks};
   if (op.what == operation::kind::give_some_back) {

@@ -57,7 +57,7 @@ private:
   // twin_cache.cpp
   [[nodiscard]] static engine::step step_of_cache(const operation& op, const side& on);
   [[nodiscard]] found compare_cache();
-  [[nodiscard]] engine::step step_of_limits(const operation& op) const;
+  [[nodiscard]] engine::step step_of_limits(const operation& op, const side& on) const;
   [[nodiscard]] engine::transaction transaction_of(const std::vector<operation>& steps,
                                                    const side& on) const;
   [[nodiscard]] std::string list_all(side& on, engine::list_jobs what);

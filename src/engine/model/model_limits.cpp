@@ -38,7 +38,8 @@ timestamp window_start(const limit_check& what, timestamp now) {
   switch (what.algorithm) {
     case limit_algorithm::sliding: return now - what.window;
     case limit_algorithm::fixed: return now - duration{to_micros(now) % window};
-    case limit_algorithm::token_bucket: return now;
+    case limit_algorithm::token_bucket:
+    case limit_algorithm::concurrency: return now;
     case limit_algorithm::calendar: return what.period_start;
   }
   return now;
@@ -58,6 +59,34 @@ limit_state look_bucket(const limit_record& kept, const limit_check& what, std::
   const wide beyond = missing + wide{wanted} * window - wide{most} * window;
   state.allowed = beyond <= 0;
   if (beyond > 0) state.retry_after = duration{rounded_up(beyond, static_cast<wide>(what.limit))};
+  return state;
+}
+
+// Permits that are held, by their ends.
+std::vector<std::pair<timestamp, std::uint64_t>> held_permits(const limit_record& kept,
+                                                              timestamp now) {
+  std::vector<std::pair<timestamp, std::uint64_t>> held;
+  for (const auto& [permit, one] : kept.permits) {
+    if (one.first > now) held.push_back(one);
+  }
+  std::ranges::sort(held);
+  return held;
+}
+
+limit_state look_permits(const limit_record& kept, const limit_check& what, std::uint64_t wanted,
+                         timestamp now) {
+  const auto held = held_permits(kept, now);
+  limit_state state{.limit = what.limit, .window_start = now, .reset_time = now};
+  for (const auto& [until, count] : held) state.count += count;
+  if (!held.empty()) state.reset_time = held.back().first;
+  state.remaining = what.limit - std::min(what.limit, state.count);
+  state.allowed = state.count + wanted <= what.limit;
+  std::uint64_t left = state.count;
+  for (const auto& [until, count] : held) {
+    if (left + wanted <= what.limit) break;
+    left -= count;
+    state.retry_after = until - now;
+  }
   return state;
 }
 
@@ -82,6 +111,9 @@ limit_state model_state::look_at(const std::string& project, const limit_check& 
   if (what.algorithm == limit_algorithm::token_bucket) {
     return look_bucket(kept, what, wanted, now_);
   }
+  if (what.algorithm == limit_algorithm::concurrency) {
+    return look_permits(kept, what, wanted, now_);
+  }
   limit_state state{.count = kept.count(now_),
                     .limit = what.limit,
                     .window_start = window_start(what, now_),
@@ -101,8 +133,13 @@ limit_state model_state::look_at(const std::string& project, const limit_check& 
   return state;
 }
 
-void model_state::charge(const std::string& project, const limit_check& what, std::uint64_t cost) {
+void model_state::charge(const std::string& project, const limit_check& what, std::uint64_t cost,
+                         std::uint64_t permit) {
   limit_record& kept = limit_records_[{project, engine::limit_name(what)}];
+  if (what.algorithm == limit_algorithm::concurrency) {
+    kept.permits[permit] = {now_ + what.window, cost};
+    return;
+  }
   if (what.algorithm == limit_algorithm::token_bucket) {
     kept.bucket_missing = missing_of(kept, what, now_) + wide{cost} * what.window.count();
     kept.bucket_at = now_;
@@ -129,6 +166,7 @@ void model_state::give_back(const std::string& project, const limit_check& what,
   const auto at = limit_records_.find({project, engine::limit_name(what)});
   if (at == limit_records_.end()) return;
   limit_record& kept = at->second;
+  if (what.algorithm == limit_algorithm::concurrency) return;
   if (what.algorithm == limit_algorithm::token_bucket) {
     const wide missing = missing_of(kept, what, now_);
     kept.bucket_missing = std::max<wide>(missing - wide{what.cost} * what.window.count(), 0);
@@ -169,20 +207,29 @@ engine::outcome model_state::apply(const engine::take_limits& step, const plan&)
   engine::limits_checked out{.at = now_};
   std::uint64_t granted = step.checks.front().cost;
   for (const limit_check& each : step.checks) {
-    const limit_state state = look_at(step.project, each, part ? 1 : each.cost);
+    limit_state state = look_at(step.project, each, part ? 1 : each.cost);
+    show_block(step.project, each, state);
     if (!each.dry_run) {
       out.allowed = out.allowed && state.allowed;
       granted = std::min(granted, state.remaining);
     }
     out.limits.push_back(state);
   }
-  if (step.mode == take_mode::peek || !out.allowed) return out;
+  if (step.mode == take_mode::peek) return out;
+  if (!out.allowed) {
+    for (std::size_t i = 0; i < step.checks.size(); ++i) {
+      count_strike(step.project, step.checks[i], out.limits[i]);
+    }
+    return out;
+  }
   if (part) out.granted = granted;
   for (std::size_t i = 0; i < step.checks.size(); ++i) {
     const limit_check& each = step.checks[i];
     const std::uint64_t cost = part ? granted : each.cost;
-    if (cost > out.limits[i].remaining) continue;
-    charge(step.project, each, cost);
+    if (cost > out.limits[i].remaining || out.limits[i].blocked_until > now_) continue;
+    const bool permits = each.algorithm == limit_algorithm::concurrency;
+    if (permits && out.permit == 0) out.permit = next_stamp();
+    charge(step.project, each, cost, out.permit);
     out.limits[i] = look_at(step.project, each, 0);
   }
   return out;
@@ -197,6 +244,7 @@ engine::outcome model_state::apply(const engine::refund_limits& step, const plan
   for (const limit_check& each : step.checks) {
     give_back(step.project, each, step.taken_at);
     out.limits.push_back(look_at(step.project, each, 0));
+    show_block(step.project, each, out.limits.back());
   }
   return out;
 }
@@ -209,6 +257,7 @@ engine::outcome model_state::apply(const engine::reset_limits& step, const plan&
   engine::limits_checked out{.at = now_};
   for (const limit_check& each : step.checks) {
     limit_records_.erase({step.project, engine::limit_name(each)});
+    forget_block(step.project, each);
     out.limits.push_back(look_at(step.project, each, 0));
   }
   return out;

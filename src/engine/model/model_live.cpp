@@ -5,63 +5,6 @@
 
 namespace millrace::model {
 
-// ---- locks
-
-const lock_record* model_state::held_by(const engine::lock_key& key,
-                                        const std::string& token) const {
-  const auto at = locks_.find(key);
-  return at != locks_.end() && at->second.token == token ? &at->second : nullptr;
-}
-
-model_state::refused model_state::check(const engine::acquire_lock& step, plan& with) const {
-  if (locks_.contains(step.key)) return std::nullopt;
-  if (locks_.size() + with.locks_added++ < engine::locks_max) return std::nullopt;
-  return engine::too_many_locks();
-}
-
-engine::outcome model_state::apply(const engine::acquire_lock& step, const plan&) {
-  const auto [at, free] = locks_.try_emplace(step.key);
-  lock_record& lock = at->second;
-  if (free) {
-    lock.token = step.token;
-    lock.info = {.key = step.key,
-                 .owner = step.owner,
-                 .fence = next_stamp(),
-                 .acquired_at = now_,
-                 .expires_at = now_ + step.ttl};
-    happens_at(lock.info.expires_at);
-  }
-  return engine::lock_answer{.granted = lock.token == step.token, .lock = lock.info};
-}
-
-model_state::refused model_state::check(const engine::extend_lock& step, plan&) const {
-  return held_by(step.key, step.token) != nullptr ? refused() : engine::lock_lost();
-}
-
-engine::outcome model_state::apply(const engine::extend_lock& step, const plan&) {
-  engine::lock_info& lock = locks_.at(step.key).info;
-  if (step.ttl > duration{0}) lock.expires_at = now_ + step.ttl;
-  happens_at(lock.expires_at);
-  return engine::lock_answer{.granted = true, .lock = lock};
-}
-
-model_state::refused model_state::check(const engine::release_lock& step, plan&) const {
-  return held_by(step.key, step.token) != nullptr ? refused() : engine::lock_lost();
-}
-
-engine::outcome model_state::apply(const engine::release_lock& step, const plan&) {
-  const auto at = locks_.find(step.key);
-  const engine::lock_answer out{.granted = false, .lock = at->second.info};
-  locks_.erase(at);
-  changed_topics_.push_back(engine::lock_topic(step.key.project, step.key.resource));
-  return out;
-}
-
-result<engine::answer> model_state::read(const engine::find_lock& what) const {
-  const auto at = locks_.find(what.key);
-  return at == locks_.end() ? std::optional<engine::lock_info>() : std::optional(at->second.info);
-}
-
 // ---- progress
 
 model_state::refused model_state::check(const engine::put_progress& step, plan& with) const {
@@ -192,14 +135,7 @@ result<engine::answer> model_state::read(const engine::list_connections& what) c
 // ---- all of them
 
 void model_state::forget_old_records() {
-  for (auto at = locks_.begin(); at != locks_.end();) {
-    if (at->second.info.expires_at > now_) {
-      ++at;
-      continue;
-    }
-    changed_topics_.push_back(engine::lock_topic(at->first.project, at->first.resource));
-    at = locks_.erase(at);
-  }
+  end_old_locks();
   const auto is_over = [this](const auto& kept) { return kept.second.expires_at <= now_; };
   for (const auto& [key, kept] : progress_) {
     if (kept.expires_at > now_) continue;
@@ -212,11 +148,13 @@ void model_state::forget_old_records() {
   }
   std::erase_if(agents_, is_over);
   std::erase_if(connections_, is_over);
+  std::erase_if(fences_, is_over);
 }
 
 timestamp model_state::next_event_of_records() const {
   timestamp next = timestamp::max();
-  for (const auto& [key, kept] : locks_) next = std::min(next, kept.info.expires_at);
+  for (const auto& [key, kept] : locks_) next = std::min(next, kept.next_end());
+  for (const auto& [key, kept] : fences_) next = std::min(next, kept.expires_at);
   for (const auto& [key, kept] : progress_) next = std::min(next, kept.expires_at);
   for (const auto& [key, kept] : agents_) next = std::min(next, kept.expires_at);
   for (const auto& [key, kept] : connections_) next = std::min(next, kept.expires_at);

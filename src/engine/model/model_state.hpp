@@ -5,7 +5,9 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/engine/group_rules.hpp>
 #include <millrace/engine/live_rules.hpp>
+#include <millrace/engine/lock_rules.hpp>
 #include <millrace/engine/rate_window.hpp>
 #include <millrace/engine/retry.hpp>
 #include <millrace/engine/store.hpp>
@@ -71,8 +73,15 @@ struct limit_record {
   __extension__ __int128 bucket_missing{0};
   timestamp bucket_at{};
   std::uint64_t bucket_limit{1};
+  /// Permits by their numbers: until when, and how many.
+  std::map<std::uint64_t, std::pair<timestamp, std::uint64_t>> permits;
 
   [[nodiscard]] std::uint64_t count(timestamp now) const;
+};
+/// Refusals that count for a penalty.
+struct strike_record {
+  std::uint64_t count{0};
+  timestamp ends{};
 };
 
 struct hint {
@@ -89,9 +98,10 @@ struct stream_record {
   std::vector<engine::event> events;
 };
 
-struct lock_record {
-  engine::lock_info info;
-  std::string token;
+/// The newest fence that a resource has passed.
+struct fence_record {
+  std::uint64_t fence{0};
+  timestamp expires_at{};
 };
 
 struct agent_record {
@@ -116,6 +126,9 @@ struct plan {
   std::set<engine::stream_key> streams_added;
   std::size_t event_ids_added{0};
   std::size_t locks_added{0};
+  std::size_t fences_added{0};
+  std::size_t groups_added{0};
+  std::map<engine::stream_key, std::size_t> groups_added_to;
   std::size_t progress_added{0};
   std::size_t agents_added{0};
   std::map<std::pair<std::string, std::string>, std::size_t> agents_added_to;
@@ -243,13 +256,31 @@ private:
   engine::outcome apply(const engine::take_limits& step, const plan& with);
   engine::outcome apply(const engine::refund_limits& step, const plan& with);
   engine::outcome apply(const engine::reset_limits& step, const plan& with);
+  // model_limit_blocks.cpp
+  refused check(const engine::block_limit& step, plan& with) const;
+  refused check(const engine::renew_limit_permit& step, plan& with) const;
+  refused check(const engine::release_limit_permit& step, plan& with) const;
+  engine::outcome apply(const engine::block_limit& step, const plan& with);
+  engine::outcome apply(const engine::renew_limit_permit& step, const plan& with);
+  engine::outcome apply(const engine::release_limit_permit& step, const plan& with);
+  [[nodiscard]] timestamp blocked_until(const std::string& project, const std::string& scope,
+                                        const std::string& id) const;
+  void show_block(const std::string& project, const engine::limit_check& what,
+                  engine::limit_state& in) const;
+  void count_strike(const std::string& project, const engine::limit_check& what,
+                    engine::limit_state& in);
+  void forget_block(const std::string& project, const engine::limit_check& what);
+  [[nodiscard]] bool holds_permit(const std::string& project, const engine::limit_check& what,
+                                  std::uint64_t permit) const;
+  // model_limits.cpp
   [[nodiscard]] refused refuse_moved(const std::vector<engine::limit_check>& checks) const;
   [[nodiscard]] const limit_record& limit_of(const std::string& project,
                                              const engine::limit_check& what) const;
   [[nodiscard]] engine::limit_state look_at(const std::string& project,
                                             const engine::limit_check& what,
                                             std::uint64_t wanted) const;
-  void charge(const std::string& project, const engine::limit_check& what, std::uint64_t cost);
+  void charge(const std::string& project, const engine::limit_check& what, std::uint64_t cost,
+              std::uint64_t permit);
   void give_back(const std::string& project, const engine::limit_check& what,
                  std::optional<timestamp> taken_at);
   // model_events.cpp
@@ -266,29 +297,59 @@ private:
   void forget_old_events();
   [[nodiscard]] timestamp next_event_of_streams() const;
 
-  // model_live.cpp
+  // model_groups.cpp
+  refused check(const engine::put_group& step, plan& with) const;
+  refused check(const engine::delete_group& step, plan& with) const;
+  refused check(const engine::read_group& step, plan& with) const;
+  refused check(const engine::settle_deliveries& step, plan& with) const;
+  engine::outcome apply(const engine::put_group& step, const plan& with);
+  engine::outcome apply(const engine::delete_group& step, const plan& with);
+  engine::outcome apply(const engine::read_group& step, const plan& with);
+  engine::outcome apply(const engine::settle_deliveries& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::list_groups& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_pending& what) const;
+  [[nodiscard]] refused refuse_new_group(const engine::group_key& key, plan& with) const;
+  [[nodiscard]] const stream_record* find_stream_of(const engine::group_key& key) const;
+  [[nodiscard]] engine::group_info info(const engine::group_key& key,
+                                        const engine::group_state& group) const;
+  [[nodiscard]] engine::group_state new_group(const engine::group_key& key,
+                                              const engine::group_start& start) const;
+  void deliver_again(const engine::read_group& step, engine::group_state& group,
+                     engine::group_read& into) const;
+  void deliver_new(const engine::read_group& step, engine::group_state& group,
+                   engine::group_read& into) const;
+
+  // model_locks.cpp
   refused check(const engine::acquire_lock& step, plan& with) const;
   refused check(const engine::extend_lock& step, plan& with) const;
   refused check(const engine::release_lock& step, plan& with) const;
+  refused check(const engine::pass_fence& step, plan& with) const;
+  engine::outcome apply(const engine::acquire_lock& step, const plan& with);
+  engine::outcome apply(const engine::extend_lock& step, const plan& with);
+  engine::outcome apply(const engine::release_lock& step, const plan& with);
+  engine::outcome apply(const engine::pass_fence& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::find_lock& what) const;
+  [[nodiscard]] result<engine::answer> read(const engine::list_lock_holders& what) const;
+  [[nodiscard]] const engine::lock_state& state_of(const engine::lock_key& key) const;
+  /// After every change of a lock. Whoever it is the turn of is told; a lock that is nobody's is
+  /// forgotten.
+  void settle_lock(const engine::lock_key& key);
+  void end_old_locks();
+
+  // model_live.cpp
   refused check(const engine::put_progress& step, plan& with) const;
   refused check(const engine::delete_progress& step, plan& with) const;
   refused check(const engine::put_agent& step, plan& with) const;
   refused check(const engine::put_connection& step, plan& with) const;
   refused check(const engine::drop_connection& step, plan& with) const;
-  engine::outcome apply(const engine::acquire_lock& step, const plan& with);
-  engine::outcome apply(const engine::extend_lock& step, const plan& with);
-  engine::outcome apply(const engine::release_lock& step, const plan& with);
   engine::outcome apply(const engine::put_progress& step, const plan& with);
   engine::outcome apply(const engine::delete_progress& step, const plan& with);
   engine::outcome apply(const engine::put_agent& step, const plan& with);
   engine::outcome apply(const engine::put_connection& step, const plan& with);
   engine::outcome apply(const engine::drop_connection& step, const plan& with);
-  [[nodiscard]] result<engine::answer> read(const engine::find_lock& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::find_progress& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::list_agents& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::list_connections& what) const;
-  [[nodiscard]] const lock_record* held_by(const engine::lock_key& key,
-                                           const std::string& token) const;
   void forget_old_records();
   [[nodiscard]] timestamp next_event_of_records() const;
 
@@ -358,10 +419,15 @@ private:
   std::map<cron_name, engine::cron_entry> crons_;
   std::map<std::array<std::string, 3>, idempotency_record> idempotency_;
   std::map<std::pair<std::string, std::string>, limit_record> limit_records_;
+  std::map<std::pair<std::string, std::string>, strike_record> limit_strikes_;
+  /// By project, scope and id.
+  std::map<std::tuple<std::string, std::string, std::string>, timestamp> limit_blocks_;
   std::map<engine::stream_key, stream_record> streams_;
   /// Events by the ids their publishers gave them.
   std::map<std::pair<engine::stream_key, std::string>, engine::event_published> event_ids_;
-  std::map<engine::lock_key, lock_record> locks_;
+  std::map<engine::lock_key, engine::lock_state> locks_;
+  std::map<engine::lock_key, fence_record> fences_;
+  std::map<engine::group_key, engine::group_state> groups_;
   std::map<std::pair<std::string, std::string>, engine::progress_entry> progress_;
   /// By project, flow and agent; by project and id.
   std::map<std::array<std::string, 3>, agent_record> agents_;

@@ -50,7 +50,7 @@ CREATE TABLE event_id (
 
 -- What is kept for a while after it was last heard of.
 CREATE TABLE live (
-  -- 0 lock, 1 progress, 2 agent, 3 connection.
+  -- 0 lock, 1 progress, 2 agent, 3 connection, 4 fence.
   kind INTEGER NOT NULL,
   project TEXT NOT NULL,
   -- The flow of an agent; empty for all others.

@@ -1,9 +1,10 @@
--- Calendar budgets: the limits that outlive the process. Counts of windows are memory alone.
+-- Calendar budgets and blocks: the limits that outlive the process. Counts of windows and permits
+-- are memory alone.
 CREATE TABLE limit_budget (
   project TEXT NOT NULL,
   scope TEXT NOT NULL,
   id TEXT NOT NULL,
-  -- 1 daily, 2 weekly, 3 monthly.
+  -- 1 daily, 2 weekly, 3 monthly; 0: the id is blocked.
   period INTEGER NOT NULL,
   start_at INTEGER NOT NULL,
   end_at INTEGER NOT NULL,

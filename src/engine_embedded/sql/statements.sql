@@ -295,3 +295,27 @@ FROM session WHERE project = ?1 AND user = ?2 AND ref > ?3 AND former = 0 ORDER 
 SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
        version
 FROM session WHERE project = ?1 AND ref > ?2 AND former = 0 ORDER BY ref LIMIT ?3
+
+-- :read_groups
+SELECT id, project, stream, name, created_at, epoch, offset, stamp FROM event_group ORDER BY id
+
+-- :write_group
+INSERT OR REPLACE INTO event_group (id, project, stream, name, created_at, epoch, offset, stamp)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+
+-- :delete_group
+DELETE FROM event_group WHERE id = ?1
+
+-- :read_deliveries
+SELECT of, offset, stamp, consumer, deliveries, delivered_at, lease_ends_at FROM event_delivery
+
+-- :write_delivery
+INSERT OR REPLACE INTO event_delivery (of, offset, stamp, consumer, deliveries, delivered_at,
+                                       lease_ends_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+
+-- :delete_delivery
+DELETE FROM event_delivery WHERE of = ?1 AND offset = ?2
+
+-- :delete_deliveries
+DELETE FROM event_delivery WHERE of = ?1

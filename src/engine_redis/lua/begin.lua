@@ -45,6 +45,7 @@ local function text_of(stamp) return format('%016d', stamp) end
 local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
 local cache, streams, live, sessions = {}, {}, {}, {}
+local limiter = {}
 local hints = {}
 
 -- Parts that few calls need are made when one does: what a call costs before it has done anything

@@ -52,6 +52,10 @@ local function need_part(number)
     parts.need('steps_limits')
   elseif number >= 80 and number < 90 then
     parts.need('steps_sessions')
+  elseif number >= 50 and number < 60 then
+    parts.need('steps_permits')
+  elseif number >= 70 and number < 80 then
+    parts.need('steps_groups')
   end
 end
 

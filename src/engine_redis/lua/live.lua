@@ -6,14 +6,14 @@
 --                      ends, `s` and the name of a stream, `i` and the id of an event, `h` and the
 --                      name of a session
 --
--- Kinds: l lock, p progress, a agent, c connection. Names begin with the project.
+-- Kinds: l lock, p progress, a agent, c connection, f fence. Names begin with the project.
 
 local record_keys, name_keys  -- by kind
 
 at_each_store(function()
   live.due_key = prefix .. 'live:due'
   record_keys, name_keys = {}, {}
-  for _, kind in ipairs({'l', 'p', 'a', 'c'}) do record_keys[kind] = prefix .. 'live:' .. kind end
+  for _, kind in ipairs({'l', 'p', 'a', 'c', 'f'}) do record_keys[kind] = prefix .. 'live:' .. kind end
   for _, kind in ipairs({'a', 'c'}) do
     name_keys[kind] = prefix .. 'live:' .. kind .. ':names'
   end
@@ -28,6 +28,9 @@ function live.hint(topic, project, key)
   if hints.topics[text] then return end
   hints.topics[text] = true
   hints.topics[#hints.topics + 1] = text
+end
+function live.hint_turn(project, resource, token)
+  live.hint(topic_lock, project, resource .. '\n' .. token)
 end
 function live.hint_stream(project, name) live.hint(topic_stream, project, name) end
 
@@ -63,6 +66,13 @@ function live.hint_record(kind, name)
   end
 end
 
+-- A lock that several hold, or for which somebody waits, has no token of its own.
+function live.is_shared(lock)
+  if not lock then return false end
+  local _, token = unpack_some(lock.value, 1, 0)
+  return token == ''
+end
+
 -- Lets everything end that is over. False: there is more of it than one call should do.
 function live.let_end()
   local most = 1000
@@ -77,6 +87,9 @@ function live.let_end()
     elseif kind == 'h' then
       parts.need('steps_sessions')
       sessions.forget(name)
+    elseif kind == 'l' and live.is_shared(live.find('l', name)) then
+      parts.need('steps_permits')
+      live.end_lock(name)
     else
       live.remove(kind, name)
       live.hint_record(kind, name)

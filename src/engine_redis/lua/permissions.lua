@@ -13,6 +13,8 @@ local tried = {
   {'ZRANGEBYLEX', names, '-', '+'}, {'ZLEXCOUNT', names, '-', '+'}, {'ZREM', names, 'a'}, {'ZREMRANGEBYRANK', names, 0, 0},
   {'SADD', members, 1}, {'SMEMBERS', members}, {'SREM', members, 1}, {'SET', 'probe', 1, 'EX', 60},
   {'GET', 'probe'}, {'LSET', list, 0, 1}, {'EXPIRE', list, 60}, {'PEXPIRE', list, 60000}, {'DEL', hash},
+  {'MGET', 'probe'}, {'ZCOUNT', names, 0, 1}, {'ZREVRANGE', names, 0, 0},
+  {'ZREMRANGEBYSCORE', names, 0, 1},
   {'DEL', list}, {'DEL', names}, {'DEL', members},
   {'ZMSCORE', names, 'a'}, {'ZSCORE', names, 'a'}, {'ZCARD', names}, {'ZSCAN', names, 0},
   {'HSCAN', hash, 0}, {'UNLINK', names},

@@ -133,6 +133,8 @@ local function take(stream, low, high, forward, most)
   return out, last, last_stamp
 end
 
+streams.gap_at, streams.begin_of, streams.take = gap_at, begin_of, take
+
 queries[60] = {
   arity = 8,
   answer = function(_, project, name, way, most, time, epoch, offset, stamp)

@@ -6,10 +6,12 @@
 --   rate_limit:{project}:{scope}:{id}:{window}:bucket  string: time, unit, what is missing, drain
 --   tokens:{project}:{scope}:{id}:{period}             string: as fixed, of a calendar budget
 --
--- A check is {kind, key, limit, cost, dry run, and three numbers of its kind}.
+-- A check is {kind, key, limit, cost, dry run, and three numbers of its kind}; see also limit_blocks.
+
+parts.need('limit_blocks')
 
 local take_all, take_part, only_look = 0, 1, 2
-local kinds = {}
+local kinds = {[4] = limiter.permits}
 
 -- Totals go round, so that they stay exact however long a window is never empty.
 local round = 4503599627370496
@@ -239,13 +241,16 @@ local function refuse_moved(checks)
   end
 end
 
-local function checked(allowed, granted, states)
-  local out = {pack('m', allowed, granted, now, #states)}
+local function checked(allowed, granted, states, permit)
+  local out = {pack('m', allowed, granted, now, permit or 0, #states)}
   for i, s in ipairs(states) do
-    out[i + 1] = pack(s.count, s.limit, s.remaining, s.start, s.reset, s.allowed, s.retry_after)
+    out[i + 1] = pack(s.count, s.limit, s.remaining, s.start, s.reset, s.allowed, s.retry_after,
+                      s.blocked or 0)
   end
   return concat(out)
 end
+
+limiter.complete, limiter.checked = complete, checked
 
 steps[40] = {
   arity = 2,
@@ -253,24 +258,28 @@ steps[40] = {
   apply = function(step)
     local mode, checks = step[2], complete(step[3])
     local kept, states, allowed, granted = {}, {}, true, checks[1][4]
+    local blocks = limiter.find_blocks(checks)
     for i, check in ipairs(checks) do
       local kind = kinds[check[1]]
       kept[i] = kind.read(check)
       states[i] = kind.look(kept[i], check, mode == take_part and 1 or check[4])
+      if blocks and blocks[i] then limiter.show_block(states[i], blocks[i]) end
       if not check[5] then
         allowed = allowed and states[i].allowed
         granted = min(granted, states[i].remaining)
       end
     end
+    if mode ~= only_look and not allowed then limiter.count_strikes(checks, states) end
     if mode == only_look or not allowed then return checked(allowed, 0, states) end
+    limiter.permit = 0
     for i, check in ipairs(checks) do
       local kind, cost = kinds[check[1]], mode == take_all and check[4] or granted
-      if cost <= states[i].remaining then
+      if cost <= states[i].remaining and not states[i].blocked then
         kind.charge(kept[i], check, cost)
         states[i] = kind.look(kept[i], check, 0)
       end
     end
-    return checked(true, mode == take_part and granted or 0, states)
+    return checked(true, mode == take_part and granted or 0, states, limiter.permit)
   end,
 }
 
@@ -278,12 +287,14 @@ steps[41] = {
   arity = 2,
   check = function(step) return refuse_moved(step[3]) end,
   apply = function(step)
-    local states = {}
-    for i, check in ipairs(complete(step[3])) do
+    local states, checks = {}, complete(step[3])
+    local blocks = limiter.find_blocks(checks)
+    for i, check in ipairs(checks) do
       local kind = kinds[check[1]]
       local kept = kind.read(check)
       kind.give_back(kept, check, step[2])
       states[i] = kind.look(kept, check, 0)
+      if blocks and blocks[i] then limiter.show_block(states[i], blocks[i]) end
     end
     return checked(true, 0, states)
   end,
@@ -296,7 +307,7 @@ steps[42] = {
     local states = {}
     for i, check in ipairs(complete(step[2])) do
       local kind = kinds[check[1]]
-      redis_call('DEL', check[2])
+      limiter.forget(check)
       states[i] = kind.look(kind.read(check), check, 0)
     end
     return checked(true, 0, states)

@@ -22,9 +22,19 @@ local function token_of(lock)
   return token
 end
 
-local function refuse_lost(step)
+-- One that several hold, or for which somebody waits: steps_permits.lua.
+local function is_shared(lock)
+  if not live.is_shared(lock) then return false end
+  parts.need('steps_permits')
+  return true
+end
+
+local function refuse_lost(step, waiting)
   local lock = live.find('l', name_of(step[2], step[3]))
-  if not lock or token_of(lock) ~= step[4] then return 'lock_lost' end
+  if not lock then return 'lock_lost' end
+  if token_of(lock) == step[4] then return nil end
+  if is_shared(lock) and live.has_lock(step[2], step[3], step[4], waiting) then return nil end
+  return 'lock_lost'
 end
 
 steps[50] = {
@@ -38,6 +48,9 @@ steps[50] = {
     local name = name_of(project, resource)
     local lock = live.find('l', name)
     if lock then
+      if is_shared(lock) then
+        return live.take_lock(project, resource, token, ttl, owner, 0, 0, 0)
+      end
       return pack('k') .. lock_answer(token_of(lock) == token, project, resource, lock)
     end
     lock = {made = now, changed = now, ends = now + ttl, version = next_stamp(),
@@ -49,11 +62,12 @@ steps[50] = {
 
 steps[51] = {
   arity = 4,
-  check = refuse_lost,
+  check = function(step) return refuse_lost(step, false) end,
   apply = function(step)
-    local _, project, resource, _, ttl = unpack(step, 1, 5)
+    local _, project, resource, token, ttl = unpack(step, 1, 5)
     local name = name_of(project, resource)
     local lock = live.find('l', name)
+    if is_shared(lock) then return live.prolong_lock(project, resource, token, ttl) end
     if ttl > 0 then
       lock.changed, lock.ends = now, now + ttl
       live.write('l', name, lock)
@@ -64,21 +78,14 @@ steps[51] = {
 
 steps[52] = {
   arity = 3,
-  check = refuse_lost,
+  check = function(step) return refuse_lost(step, true) end,
   apply = function(step)
     local name = name_of(step[2], step[3])
     local lock = live.find('l', name)
+    if is_shared(lock) then return live.drop_lock(step[2], step[3], step[4]) end
     live.remove('l', name)
     live.hint_record('l', name)
     return pack('k') .. lock_answer(false, step[2], step[3], lock)
-  end,
-}
-
-queries[50] = {
-  arity = 2,
-  answer = function(_, project, resource)
-    local lock = live.find('l', name_of(project, resource))
-    return lock and pack(true) .. lock_answer(true, project, resource, lock) or pack(false)
   end,
 }
 

@@ -9,13 +9,14 @@
 #include <string_view>
 #include <vector>
 
-/// The steps of the limiter capability: how often something may happen, and how much of a budget is
-/// left. They read and change counts alone, never a job.
+/// The steps of the limiter capability: how often something may happen, how much of a budget is
+/// left, how much happens at once, and who is shut out for a time. They read and change counts
+/// alone, never a job.
 ///
 /// A transaction has at most one of them (duplicate_target), so that what it decides is decided on
 /// the state before the transaction. Counts expire by themselves. Those of windows are of the class
-/// `memory`, whatever level is asked for: an engine may forget them when it is opened. Calendar
-/// budgets are as durable as their transaction.
+/// `memory`, whatever level is asked for: an engine may forget them when it is opened; so are
+/// permits. Calendar budgets and blocks are as durable as their transaction.
 namespace millrace::engine {
 
 enum class limit_algorithm : std::uint8_t {
@@ -30,13 +31,28 @@ enum class limit_algorithm : std::uint8_t {
   /// At most `limit` in the period that the caller names; the same in every process that computes
   /// it from the same rules.
   calendar,
+  /// At most `limit` permits at one time. What is taken is held until it is released, or until its
+  /// `window` has passed without being renewed: what counts is derived from the permits there are.
+  concurrency,
 };
 
 /// What a calendar budget is called: it and the limit's name are its identity.
 enum class limit_period : std::uint8_t { none, daily, weekly, monthly };
 
+/// What follows when a limit is asked for too often although it refuses: its id is blocked.
+struct limit_penalty {
+  /// So many refused calls within a window that begins with the first of them (of calendar budgets:
+  /// until the period ends). Zero: there is no penalty.
+  std::uint32_t after{0};
+  /// How long the id is blocked then.
+  duration length{0};
+
+  friend bool operator==(const limit_penalty&, const limit_penalty&) = default;
+};
+
 /// One limit and what is wanted of it. Project, scope, id, algorithm and window (or period) name
-/// the count; limit, burst and cost are the caller's each time.
+/// the count, of permits without the window; limit, burst, cost and penalty are the caller's each
+/// time.
 struct limit_check {
   /// What is limited: `user`, `ip`, `bot`, …: a name.
   std::string scope;
@@ -44,7 +60,7 @@ struct limit_check {
   std::string id;
   limit_algorithm algorithm{limit_algorithm::sliding};
   std::uint64_t limit{0};
-  /// Of all but calendar budgets.
+  /// Of all but calendar budgets. Of concurrency: how long a permit lasts without being renewed.
   duration window{0};
   std::uint64_t cost{1};
   /// Of token buckets: how much they hold; zero: `limit`.
@@ -53,8 +69,10 @@ struct limit_check {
   limit_period period{limit_period::none};
   timestamp period_start{};
   timestamp period_end{};
-  /// Its refusal refuses nothing. It is charged when the others allow and it would allow as well.
+  /// Its refusal refuses nothing, also where its id is blocked, and is not counted for a penalty.
+  /// It is charged when the others allow and it would allow as well.
   bool dry_run{false};
+  limit_penalty penalty{};
 };
 
 enum class take_mode : std::uint8_t {
@@ -66,12 +84,13 @@ enum class take_mode : std::uint8_t {
   peek,
 };
 
-/// Checks limits and charges them, all or none: a refused call charges nothing. That it is refused
-/// is an outcome.
+/// Checks limits and charges them, all or none: a refused call charges nothing, and is counted by
+/// the penalties of those that refuse. That it is refused is an outcome. An id that is blocked is
+/// refused by every limit of it, which counts for no penalty.
 ///
 /// Refused: limit_period_moved (conflict) when the store's clock is outside a calendar period: read
-/// the clock and compute it anew; too_many_limits (exhausted) where an engine holds as many counts
-/// as it may.
+/// the clock and compute it anew; too_many_limits (exhausted) where an engine holds as many counts,
+/// permits or blocks as it may.
 struct take_limits {
   std::string project{"default"};
   std::vector<limit_check> checks;
@@ -93,6 +112,9 @@ struct limit_state {
   bool allowed{true};
   /// When it alone would allow it, if nothing is charged meanwhile; zero where it does.
   duration retry_after{0};
+  /// Its id is blocked until then; the beginning of time: it is not. Also what this step has
+  /// blocked.
+  timestamp blocked_until{};
 };
 
 /// What became of the limits a step named; of take, refund and reset.
@@ -104,11 +126,14 @@ struct limits_checked {
   timestamp at{};
   /// One a check, in order.
   std::vector<limit_state> limits;
+  /// What names the permits that were taken, the same for all limits of the step; less than 2^53,
+  /// and growing with every one. Zero: none was.
+  std::uint64_t permit{0};
 };
 
 /// Gives back what was taken: the cost of each check, never more than still counts. Of sliding
 /// windows the oldest charges go first, so that what remains counts at least as long as it should.
-/// Refused: limit_period_moved.
+/// Of permits nothing: they are released. Refused: limit_period_moved.
 struct refund_limits {
   std::string project{"default"};
   std::vector<limit_check> checks;
@@ -116,10 +141,39 @@ struct refund_limits {
   std::optional<timestamp> taken_at;
 };
 
-/// Forgets the counts. Never refused.
+/// Forgets the counts, permits included, the refusals that were counted for penalties, and the
+/// blocks of the ids. Never refused.
 struct reset_limits {
   std::string project{"default"};
   std::vector<limit_check> checks;
+};
+
+/// Shuts an id out for a time, from now on, in place of a block that it may have: each limit of it
+/// refuses. Zero: it is let in again. The outcome's one state has `blocked_until`, and `allowed`
+/// when it is not blocked.
+/// Refused: too_many_limits.
+struct block_limit {
+  std::string project{"default"};
+  std::string scope;
+  /// The id.
+  std::string whose;
+  duration length{0};
+};
+
+/// The permit is good for its limits' windows again, from now on. All checks are of concurrency.
+/// Refused: permit_lost (conflict) when one of the limits does not have it (any more).
+struct renew_limit_permit {
+  std::string project{"default"};
+  std::vector<limit_check> checks;
+  std::uint64_t permit{0};
+};
+
+/// Gives the permit back to its limits. All checks are of concurrency.
+/// Refused: permit_lost (conflict) when none of the limits has it (any more).
+struct release_limit_permit {
+  std::string project{"default"};
+  std::vector<limit_check> checks;
+  std::uint64_t permit{0};
 };
 
 /// Limits of one step.
@@ -128,14 +182,24 @@ inline constexpr std::size_t limit_checks_max = 8;
 inline constexpr std::uint64_t limit_value_max = 1'000'000'000'000;
 inline constexpr std::chrono::milliseconds limit_window_min{1};
 inline constexpr std::chrono::hours limit_window_max{24 * 366};
+/// Permits of one limit, those of one call, and how long one lasts without being renewed.
+inline constexpr std::uint64_t limit_permits_max = 10'000;
+inline constexpr std::uint64_t permit_cost_max = 100;
+inline constexpr std::chrono::milliseconds permit_ttl_min{100};
+inline constexpr std::chrono::hours permit_ttl_max{24};
+/// Refused calls after which an id is blocked.
+inline constexpr std::uint32_t penalty_after_max = 1'000'000;
 /// Up to this limit a sliding window remembers each charge.
 inline constexpr std::uint64_t exact_sliding_max = 1000;
 /// Sub-windows of a larger one: twice as many as 1/32 needs, so that rounding them up costs
 /// nothing.
 inline constexpr std::int64_t sliding_parts = 64;
 /// Counts that an engine in memory holds; a further one is refused (too_many_limits), none is
-/// forgotten before it is empty.
+/// forgotten before it is empty. Blocks and the refusals of a penalty are counts as well.
 inline constexpr std::size_t limit_records_max = 1'000'000;
+/// Permits that are held at one time of all limits of an engine in memory; further ones are refused
+/// (too_many_limits).
+inline constexpr std::size_t held_permits_max = 1'000'000;
 /// Charges that all sliding windows of an engine in memory remember one by one; further ones are
 /// counted by sub-windows, whatever the limit.
 inline constexpr std::size_t limit_charges_max = 8'000'000;
@@ -155,6 +219,9 @@ struct bucket_rate {
 /// Requires: a token bucket. Empty: its numbers are too large to be exact (2^53).
 [[nodiscard]] std::optional<bucket_rate> bucket_rate_of(const limit_check& what) noexcept;
 
+/// When refusals are counted anew for a penalty, of which the first is at `now`.
+[[nodiscard]] timestamp strikes_end(const limit_check& what, timestamp now) noexcept;
+
 /// The most that `limit_state::count` may be.
 [[nodiscard]] std::uint64_t size_of(const limit_check& what) noexcept;
 
@@ -163,8 +230,9 @@ struct bucket_rate {
 [[nodiscard]] std::optional<limit_algorithm> parse_limit_algorithm(std::string_view word) noexcept;
 [[nodiscard]] std::optional<limit_period> parse_limit_period(std::string_view word) noexcept;
 
-/// Whose count a check names, as one text: `user:42:60`, `user:42:60:fixed`, `user:42:daily`. Two
-/// checks of a project have the same one exactly if they mean the same count.
+/// Whose count a check names, as one text: `user:42:60`, `user:42:60:fixed`, `user:42:daily`,
+/// `user:42:permits`. Two checks of a project have the same one exactly if they mean the same
+/// count.
 [[nodiscard]] std::string limit_name(const limit_check& what);
 
 }  // namespace millrace::engine

@@ -2,6 +2,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/engine/limit_blocks.hpp>
 #include <millrace/engine/limit_steps.hpp>
 #include <millrace/engine/limit_window.hpp>
 
@@ -30,6 +31,7 @@ public:
   struct bounds {
     std::size_t records{limit_records_max};
     std::size_t charges{limit_charges_max};
+    std::size_t permits{held_permits_max};
   };
 
   limit_table() = default;
@@ -38,13 +40,21 @@ public:
   /// Why the step is refused, if it is. `now`, here and below, does not go back.
   [[nodiscard]] std::optional<error> check(const take_limits& step, timestamp now);
   [[nodiscard]] static std::optional<error> check(const refund_limits& step, timestamp now);
+  [[nodiscard]] std::optional<error> check(const block_limit& step, timestamp now);
+  [[nodiscard]] std::optional<error> check(const renew_limit_permit& step, timestamp now);
+  [[nodiscard]] std::optional<error> check(const release_limit_permit& step, timestamp now);
 
-  /// Requires: `check` of the same step at the same time had no objection.
-  limits_checked take(const take_limits& step, timestamp now);
+  /// Requires: `check` of the same step at the same time had no objection. `permit`: what names the
+  /// permits that it takes, if it may take any; greater than any before it.
+  limits_checked take(const take_limits& step, timestamp now, std::uint64_t permit = 0);
   limits_checked refund(const refund_limits& step, timestamp now);
   limits_checked reset(const reset_limits& step, timestamp now);
+  limits_checked block(const block_limit& step, timestamp now);
+  limits_checked renew(const renew_limit_permit& step, timestamp now);
+  limits_checked release(const release_limit_permit& step, timestamp now);
 
-  [[nodiscard]] std::size_t size() const noexcept { return counts_.size(); }
+  /// Blocks and the refusals of penalties included.
+  [[nodiscard]] std::size_t size() const noexcept { return counts_.size() + blocks_.size(); }
   /// Charges that sliding windows remember one by one.
   [[nodiscard]] std::size_t charges() const noexcept { return charges_; }
 
@@ -53,6 +63,20 @@ public:
   /// Takes over a calendar budget that was kept elsewhere.
   void put_budget(const std::string& project, const limit_check& what, const period_count& count);
   void drop_budgets();
+
+  /// The beginning of time: it is not blocked.
+  [[nodiscard]] timestamp blocked_until(const std::string& project, const std::string& scope,
+                                        const std::string& id, timestamp now) {
+    return blocks_.until(project, scope, id, now);
+  }
+  /// Takes over a block that was kept elsewhere.
+  void put_block(const std::string& project, const std::string& scope, const std::string& id,
+                 timestamp until, timestamp now) {
+    blocks_.set(project, scope, id, until, now);
+  }
+  void drop_blocks() { blocks_.drop_blocks(); }
+  /// How often a penalty has blocked somebody.
+  [[nodiscard]] std::uint64_t blocks_made() const noexcept { return blocks_made_; }
 
 private:
   struct kept {
@@ -75,7 +99,12 @@ private:
     friend bool operator>(const ending& a, const ending& b) { return a.at > b.at; }
   };
 
+  struct taking;
+  void look(const take_limits& step, timestamp now, taking& by);
+  void charge_all(const take_limits& step, timestamp now, taking& by);
   void forget_empty(timestamp now);
+  [[nodiscard]] bool has_room(std::size_t further) const noexcept;
+  [[nodiscard]] permit_count* permits_of(const std::string& project, const limit_check& what);
   [[nodiscard]] count_map::iterator find(const std::string& project, const limit_check& what);
   void charge(kept& one, const limit_check& what, std::uint64_t cost, timestamp now);
   void drop(count_map::iterator at);
@@ -88,6 +117,9 @@ private:
   /// Room for the names of one step, kept from step to step.
   std::array<std::string, limit_checks_max> names_;
   std::size_t charges_{0};
+  std::size_t permits_{0};
+  limit_blocks blocks_;
+  std::uint64_t blocks_made_{0};
 };
 
 /// The clock is outside a calendar period that the checks name.

@@ -61,6 +61,32 @@ struct bucket_count {
   std::int64_t drain{1};
 };
 
+/// The permits of a limit on what happens at once.
+///
+/// Cost: O(permits), of which there are at most `limit_permits_max`.
+class permit_count final {
+public:
+  [[nodiscard]] std::uint64_t count(timestamp now) const noexcept;
+  /// When the last of them ends; empty where there are none.
+  [[nodiscard]] std::optional<timestamp> ends() const noexcept;
+  /// When at most `most` are still held, if none is renewed.
+  [[nodiscard]] timestamp fits_at(std::uint64_t most, timestamp now) const;
+  [[nodiscard]] bool holds(std::uint64_t permit, timestamp now) const noexcept;
+  /// Says how many more (or fewer) are kept.
+  std::ptrdiff_t add(std::uint64_t permit, std::uint64_t cost, timestamp until, timestamp now);
+  void renew(std::uint64_t permit, timestamp until) noexcept;
+  std::ptrdiff_t release(std::uint64_t permit);
+  [[nodiscard]] std::size_t kept() const noexcept { return held_.size(); }
+
+private:
+  struct one {
+    std::uint64_t permit;
+    std::uint64_t cost;
+    timestamp until;
+  };
+  std::vector<one> held_;
+};
+
 /// One count, whatever its algorithm, which is always the same.
 class limit_count final {
 public:
@@ -77,6 +103,8 @@ public:
   /// When nothing counts any more; empty: nothing does.
   [[nodiscard]] std::optional<timestamp> ends() const;
   [[nodiscard]] std::size_t moments() const noexcept;
+  /// Of a limit on what happens at once; null of any other.
+  [[nodiscard]] permit_count* permits() noexcept { return std::get_if<permit_count>(&count_); }
   /// Of a calendar budget.
   [[nodiscard]] const period_count* period() const noexcept {
     return std::get_if<period_count>(&count_);
@@ -84,7 +112,7 @@ public:
   void set_period(const period_count& to) { count_ = to; }
 
 private:
-  std::variant<sliding_count, period_count, bucket_count> count_;
+  std::variant<sliding_count, period_count, bucket_count, permit_count> count_;
 };
 
 /// The window of a fixed limit, or the period of a calendar budget.

@@ -88,5 +88,21 @@ inline constexpr std::size_t agent_details_bytes_max = std::size_t{16} << 10U;
 inline constexpr std::size_t live_records_max = 100'000;
 inline constexpr std::chrono::seconds live_ttl_min{1};
 inline constexpr std::chrono::hours live_ttl_max{24 * 30};
+/// Who holds one resource together: further ones wait; and who stands in its queue: further ones
+/// are refused (`too_many_waiters`).
+inline constexpr std::uint32_t lock_holders_max = 1000;
+inline constexpr std::uint32_t lock_waiters_max = 1000;
+/// How long a place in a queue may be kept without a word, and how long a turn is.
+inline constexpr std::chrono::seconds lock_queue_max{60};
+inline constexpr std::chrono::seconds lock_turn{2};
+/// How long a fence is remembered after it was last seen, and of how many resources; beyond it
+/// `too_many_records`.
+inline constexpr std::chrono::hours fence_kept{24 * 7};
+inline constexpr std::size_t fences_max = 1'000'000;
+/// Groups of one stream, and of the store: beyond them `too_many_groups`.
+inline constexpr std::size_t stream_groups_max = 100;
+inline constexpr std::size_t groups_max = 10'000;
+/// Events of a group that are delivered and not settled; no new ones are delivered beyond it.
+inline constexpr std::size_t group_pending_max = 10'000;
 
 }  // namespace millrace::engine

@@ -3,6 +3,7 @@
 #include <millrace/base/error.hpp>
 #include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/event_steps.hpp>
+#include <millrace/engine/group_steps.hpp>
 #include <millrace/engine/limit_steps.hpp>
 #include <millrace/engine/limits.hpp>
 #include <millrace/engine/lock_steps.hpp>
@@ -39,7 +40,11 @@ using step = std::variant<enqueue_job, lease_jobs, ack_job, fail_job, extend_lea
                           put_progress, delete_progress, put_agent, put_connection, drop_connection,
                           // Sessions.
                           create_session, touch_session, change_session, rotate_session,
-                          end_session, end_user_sessions>;
+                          end_session, end_user_sessions,
+                          // Blocks and permits of the limiter.
+                          block_limit, renew_limit_permit, release_limit_permit,
+                          // Fences and groups of consumers.
+                          pass_fence, put_group, delete_group, read_group, settle_deliveries>;
 
 /// What a step came to; the alternative follows from the step.
 using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_extended, jobs_purged,
@@ -52,7 +57,9 @@ using outcome = std::variant<job_enqueued, jobs_leased, job_changed, lease_exten
                              event_published, stream_configured, lock_answer, progress_changed,
                              agent_changed, connection_changed,
                              // Sessions.
-                             session_changed, sessions_ended>;
+                             session_changed, sessions_ended,
+                             // Fences and groups of consumers.
+                             fence_passed, group_changed, group_read, deliveries_settled>;
 
 /// Makes a repeated request harmless: the first answer is kept for 24 h in the same commit as its
 /// effect, and given again. A transaction that was refused keeps no key. Looked at before the
@@ -105,7 +112,9 @@ using query =
                  // Events, locks, progress.
                  read_events, find_stream, find_lock, find_progress, list_agents, list_connections,
                  // Sessions.
-                 find_session, list_sessions>;
+                 find_session, list_sessions,
+                 // Holders and groups of consumers.
+                 list_lock_holders, list_groups, list_pending>;
 using answer =
     std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
                  std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
@@ -117,7 +126,9 @@ using answer =
                  read_events::page, std::optional<stream_info>, std::optional<lock_info>,
                  std::optional<progress_entry>, std::vector<agent_progress>, connection_page,
                  // Sessions.
-                 std::optional<session_info>, session_page>;
+                 std::optional<session_info>, session_page,
+                 // Holders and groups of consumers.
+                 std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>>;
 
 struct store_traits {
   std::string_view engine;

@@ -7,6 +7,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -83,8 +84,17 @@ public:
     /// is not lost: the listener's end passes it to the next one.
     [[nodiscard]] awaitable<bool> wait(std::chrono::steady_clock::duration longest);
 
+    /// Instead of a wait: `act` is called once, at the first hint, on the thread that gives it; at
+    /// once, on this one, when there was one since the last look. So a look at the store does not
+    /// have to wait until an event loop has woken up. `act` must be short, must neither throw nor
+    /// block, and may call the store. One at a time, and no wait meanwhile.
+    void call_at_hint(std::move_only_function<void()> act);
+
+    /// Takes it back. False when it has been called, or is being called by another thread.
+    [[nodiscard]] bool call_off() noexcept;
+
     /// The hint was acted on: it is not passed on. Call after a successful look. (A further wait
-    /// says the same of a look that found nothing.)
+    /// or call says the same of a look that found nothing.)
     void consume() noexcept;
 
   private:

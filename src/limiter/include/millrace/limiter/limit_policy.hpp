@@ -36,6 +36,7 @@ struct limit_rule {
   std::string fallback;
   engine::limit_algorithm algorithm{engine::limit_algorithm::sliding};
   std::uint64_t limit{0};
+  /// Of concurrency: how long a permit lasts without being renewed (`ttl` in the configuration).
   duration window{0};
   std::uint64_t burst{0};
   /// Of calendar budgets, by the clock of this zone.
@@ -43,6 +44,9 @@ struct limit_rule {
   std::string time_zone{"UTC"};
   /// Counts and tells, but refuses nothing.
   bool dry_run{false};
+  /// What follows when it is asked for too often although it refuses. Not of `global` and `server`,
+  /// which are everybody, nor of a limit with `lease`.
+  engine::limit_penalty penalty{};
   when_down on_failure{when_down::local};
   /// The share of the limit that a process may charge ahead when it is asked often, and decide on
   /// without a round trip: 0.01 is a hundredth of the limit, for at most a hundredth of the window

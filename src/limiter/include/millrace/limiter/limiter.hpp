@@ -60,8 +60,9 @@ enum class limit_verdict : std::uint8_t {
 struct limited {
   std::string scope;
   std::string id;
-  /// The window of it, in time; zero for calendar budgets.
+  /// The window of it, in time; zero for calendar budgets. Of permits how long they last.
   duration window{0};
+  engine::limit_algorithm algorithm{engine::limit_algorithm::sliding};
   /// What was wanted of it.
   std::uint64_t cost{1};
   bool dry_run{false};
@@ -78,6 +79,10 @@ struct limit_answer {
   /// The one that decides: of those that refuse the one that does so longest; else the one that has
   /// least left of its size. Empty where nothing was counted.
   std::optional<std::size_t> binding;
+  /// What names the permits that were taken or renewed (`concurrency`), and when the first of them
+  /// ends if it is not renewed. Zero: there are none.
+  std::uint64_t permit{0};
+  timestamp permit_ends{};
 
   [[nodiscard]] duration retry_after() const noexcept {
     return binding ? limits[*binding].state.retry_after : duration{0};
@@ -91,6 +96,16 @@ struct limit_numbers {
   /// Allowed with at most a fifth of the binding limit left.
   std::uint64_t near{0};
   std::uint64_t degraded{0};
+  /// Refused because an id was blocked.
+  std::uint64_t blocked{0};
+};
+
+/// Whether somebody is shut out.
+struct limit_block {
+  /// The store's clock.
+  timestamp at{};
+  /// Empty: not blocked.
+  std::optional<timestamp> until;
 };
 
 /// Who takes most of the limits, or is refused most often.
@@ -167,7 +182,25 @@ public:
   /// Errors: those of `take` that hang on no store.
   [[nodiscard]] result<prepared_limits> prepare(const limit_request& what);
 
-  /// Gives back what was taken, at `taken_at` where that is known.
+  /// The permit is good for the time of its limits again, from now on. Limits without permits are
+  /// left out of account, here and in `release`.
+  ///
+  /// Errors: those of `take`; conflict (permit_lost) when it has ended; invalid_argument
+  ///         (no_permits) where no limit has permits; unavailable: it lasts as long as it did.
+  [[nodiscard]] awaitable<result<limit_answer>> renew(limit_request what, std::uint64_t permit);
+
+  /// Gives a permit back. Errors: those of `renew`; after `unavailable` it ends by itself.
+  [[nodiscard]] awaitable<result<limit_answer>> release(limit_request what, std::uint64_t permit);
+
+  /// Shuts an id out of all limits of it for a time, in place of a block that there is; zero: lets
+  /// it in again. What a process holds in shares (`lease`) may be used up still.
+  ///
+  /// Errors: those of the engine's checks (`scope`, `id`, `for`); unavailable.
+  [[nodiscard]] awaitable<result<limit_block>> block(std::string project, std::string scope,
+                                                     std::string id, duration length);
+
+  /// Gives back what was taken, at `taken_at` where that is known. Permits are not: they are
+  /// released. Errors: those of `take`; invalid_argument (only_permits).
   [[nodiscard]] awaitable<result<limit_answer>> refund(limit_request what,
                                                        std::optional<timestamp> taken_at);
 
@@ -176,7 +209,7 @@ public:
   [[nodiscard]] awaitable<result<limit_answer>> settle(limit_request what, std::uint64_t used,
                                                        std::optional<timestamp> taken_at);
 
-  /// Forgets the counts.
+  /// Forgets the counts, permits and refusals, and lets in again whose they are.
   [[nodiscard]] awaitable<result<limit_answer>> reset(limit_request what);
 
   /// Gives back the shares that nobody has used in time, and charges what was allowed while the
@@ -213,7 +246,14 @@ private:
                                                   const std::vector<wanted_limit>& limits,
                                                   engine::take_mode mode);
   void keep_warm(const std::string& project, const std::vector<wanted_limit>& limits,
-                 std::optional<std::uint64_t> granted);
+                 std::optional<std::uint64_t> granted, std::uint64_t permit);
+  void keep_blocks(const std::string& project, const std::vector<wanted_limit>& limits,
+                   const engine::limits_checked& done);
+  template <class Step>
+  [[nodiscard]] awaitable<result<limit_answer>> change_permit(limit_request what,
+                                                              std::uint64_t permit);
+  template <class Step>
+  [[nodiscard]] result<engine::limits_checked> change_own_permit(const Step& step);
   [[nodiscard]] timestamp now() const;
   void note_clock(timestamp at);
   void count(const std::string& policy, const limit_answer& answer);
@@ -221,10 +261,12 @@ private:
 
   engine::store& store_;
   mutable std::mutex mutex_;
-  /// Guarded by `mutex_`, as are the next three.
+  /// Guarded by `mutex_`, as are the next four.
   std::shared_ptr<const limit_settings> settings_;
   engine::limit_table local_{
       engine::limit_table::bounds{.records = local_counts_max, .charges = local_charges_max}};
+  /// The last number of a permit that was given without the store.
+  std::uint64_t own_permit_{0};
   std::map<std::string, limit_numbers> numbers_;
   /// What was allowed by `try_take`, by policy. Guarded as well; the counts are not.
   std::map<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> tried_;
