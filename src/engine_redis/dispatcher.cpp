@@ -54,6 +54,30 @@ void answer(const unit& one) {
   if (--one.of->left == 0) one.of->done(std::move(one.of->results));
 }
 
+bool is_of_limits(const unit& what) {
+  if (what.asked || what.index == unit::none) return false;
+  return std::ranges::all_of(what.of->batch[what.index].steps, [](const engine::step& one) {
+    return std::holds_alternative<engine::take_limits>(one);
+  });
+}
+
+// Each limit has a say of its own for when the store is away: who asks is not kept waiting until it
+// is known what has become of the charge. It may still happen, and nobody hears of it then.
+void answer_limits(std::vector<unit>& work) {
+  for (unit& one : work) {
+    if (!is_of_limits(one)) continue;
+    auto unheard = std::make_shared<submission>();
+    unheard->batch.push_back(std::move(one.of->batch[one.index]));
+    unheard->results.resize(1);
+    unheard->left = 1;
+    unheard->done = [](const std::vector<engine::commit_result>&) {};
+    one.of->results[one.index] = std::unexpected(engine::refusal{unknown_outcome(), 0});
+    answer(one);
+    one.of = std::move(unheard);
+    one.index = 0;
+  }
+}
+
 }  // namespace
 
 dispatcher::dispatcher(asio::io_context& context, redis::connection& to, engine::wakeups& hints,
@@ -80,8 +104,11 @@ void dispatcher::open(std::move_only_function<void(result<void>)> done) {
 }
 
 void dispatcher::take(std::vector<unit> work) {
+  call refused;
   for (unit& each : work) {
-    if (!each.asked || !std::holds_alternative<engine::read_cache>(each.asked->what)) {
+    if (refusing_ && is_of_limits(each)) {
+      refused.work.push_back(std::move(each));
+    } else if (!each.asked || !std::holds_alternative<engine::read_cache>(each.asked->what)) {
       waiting_.push_back(std::move(each));
     } else if (refusing_) {
       each.asked->done(std::unexpected(*refusing_));
@@ -89,6 +116,7 @@ void dispatcher::take(std::vector<unit> work) {
       cache_.ask(std::move(each.asked));
     }
   }
+  if (!refused.work.empty()) fail(std::make_shared<call>(std::move(refused)), *refusing_);
   pump();
 }
 
@@ -229,6 +257,7 @@ void dispatcher::on_refused(const call_ptr& what, error why) {
       if (why.code != "connection_lost") return fail(what, why);
       if (!what->lost_at) what->lost_at = steady::now();
       to_greet_ = true;
+      answer_limits(what->work);
       return arm_timer();
     case errc::deadline_exceeded:
       // It may still happen; nobody can wait for it.
@@ -327,12 +356,28 @@ void dispatcher::link_changed(redis::link_state now, const error* why) {
       if (!ready_) {
         refusing_ = not_connected();
         if (why != nullptr) refusing_->detail = why->detail;
+        refuse_limits(*refusing_);
       }
       ready_ = false;
       to_greet_ = true;
       arm_timer();
       return pump();
   }
+}
+
+// They have no order with anything else, and need not wait for what may have happened.
+void dispatcher::refuse_limits(const error& why) {
+  call refused;
+  std::deque<unit> others;
+  for (unit& each : waiting_) {
+    if (is_of_limits(each)) {
+      refused.work.push_back(std::move(each));
+    } else {
+      others.push_back(std::move(each));
+    }
+  }
+  waiting_ = std::move(others);
+  if (!refused.work.empty()) fail(std::make_shared<call>(std::move(refused)), why);
 }
 
 void dispatcher::refuse_waiting(const error& why) {

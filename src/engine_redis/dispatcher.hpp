@@ -100,6 +100,7 @@ private:
   /// By value: it is often the first of those that are outstanding, and is taken out of them.
   void fail(call_ptr what, const error& why);
   void refuse_waiting(const error& why);
+  void refuse_limits(const error& why);
   void give_up_lost();
   void note_report(std::string_view text);
   void notify(const call_hints& all);

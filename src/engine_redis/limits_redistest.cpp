@@ -95,6 +95,36 @@ TEST(RedisLimits, EndByThemselves) {
   EXPECT_EQ(all, "4");
 }
 
+TEST(RedisLimits, OfPermitsAndBlocksEndByThemselves) {
+  const redis_server server;
+  const auto store = open_on(server);
+  limit_check room = per_minute(3, limit_algorithm::concurrency);
+  room.cost = 2;
+  room.window = 20s;
+  limit_check strict = per_minute(1);
+  strict.id = "43";
+  strict.penalty = {.after = 2, .length = 5min};
+  const limits_checked held = take(*store, {room});
+  ASSERT_NE(held.permit, 0U);
+  EXPECT_TRUE(take(*store, {strict}).allowed);
+  EXPECT_FALSE(take(*store, {strict}).allowed);
+  const auto lasts = [&](const std::string& key, long most) {
+    const long left = ends_in(server, "{millrace}:rate_limit:" + key);
+    EXPECT_GT(left, most - 30'000) << key;
+    EXPECT_LE(left, most + 1'000) << key;
+  };
+  lasts("default:user:42:permits", 20'000);
+  lasts("default:user:43:60:strikes", 60'000);
+  EXPECT_FALSE(take(*store, {strict}).allowed);
+  lasts("default:user:43:block", 300'000);
+  lasts("blocks", 300'000);
+  EXPECT_EQ(ends_in(server, "{millrace}:rate_limit:default:user:43:60:strikes"), -2);
+  transaction back;
+  back.steps.emplace_back(release_limit_permit{.checks = {room}, .permit = held.permit});
+  ASSERT_TRUE(blocking::commit(*store, std::move(back)));
+  EXPECT_EQ(ends_in(server, "{millrace}:rate_limit:default:user:42:permits"), -2);
+}
+
 TEST(RedisLimits, LeaveNothingBehindWhatIsGivenBack) {
   const redis_server server;
   const auto store = open_on(server);

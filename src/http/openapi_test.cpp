@@ -123,6 +123,24 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(server.ask("PUT /v1/cron/c", R"({"queue":"q","schedule":"@daily"})").json(), "Cron");
   expect_shape(server.ask("GET /v1/jobs/x").json(), "Problem");
   expect_shape(server.ask("POST /v1/jobs/" + made.text("id") + ":cancel").json(), "JobChanged");
+  expect_shape(server.ask("POST /v1/events/f", R"({"type":"t"})").json(), "Published");
+  const auto page = server.ask("GET /v1/events/f").json();
+  expect_shape(page, "EventPage");
+  expect_shape(page.at("events").at(0), "Event");
+  expect_shape(server.ask("GET /v1/events/f?order=oldest&cursor=1.1.1").json().at("gap"), "Gap");
+  expect_shape(server.ask("PUT /v1/events/f", R"({"count":5})").json(), "Stream");
+  expect_shape(server.ask("PUT /v1/progress/c", R"({"total_steps":2,"step":1})").json(),
+               "RequestProgress");
+  expect_shape(server.ask("PUT /v1/flows/f/agents/a").json(), "Agent");
+  expect_shape(server.ask("PUT /v1/connections/1").json(), "Connection");
+  expect_shape(
+      server.ask("POST /v1/commit", R"({"steps":[{"op":"event.publish","stream":"f","type":"t"}]})")
+          .json(),
+      "Committed");
+}
+
+TEST(OpenApi, NamesTheMembersOfAnswersAboutLimits) {
+  const test_server server;
   const reply limits =
       server.ask("POST /v1/limits:check",
                  R"({"checks":[{"scope":"user","id":"1","limit":1,"window":1,"dry_run":true}]})");
@@ -149,20 +167,6 @@ TEST(OpenApi, NamesTheMembersOfAnswers) {
   expect_shape(
       server.ask("POST /v1/tokens:consume", R"({"user_id":"1","tokens":5,"limit":9})").json(),
       "Limits");
-  expect_shape(server.ask("POST /v1/events/f", R"({"type":"t"})").json(), "Published");
-  const auto page = server.ask("GET /v1/events/f").json();
-  expect_shape(page, "EventPage");
-  expect_shape(page.at("events").at(0), "Event");
-  expect_shape(server.ask("GET /v1/events/f?order=oldest&cursor=1.1.1").json().at("gap"), "Gap");
-  expect_shape(server.ask("PUT /v1/events/f", R"({"count":5})").json(), "Stream");
-  expect_shape(server.ask("PUT /v1/progress/c", R"({"total_steps":2,"step":1})").json(),
-               "RequestProgress");
-  expect_shape(server.ask("PUT /v1/flows/f/agents/a").json(), "Agent");
-  expect_shape(server.ask("PUT /v1/connections/1").json(), "Connection");
-  expect_shape(
-      server.ask("POST /v1/commit", R"({"steps":[{"op":"event.publish","stream":"f","type":"t"}]})")
-          .json(),
-      "Committed");
 }
 
 TEST(OpenApi, NamesTheMembersOfAnswersAboutGroupsAndLocks) {

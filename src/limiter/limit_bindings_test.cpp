@@ -15,6 +15,10 @@ limit_settings bound(std::string requests, std::string policy = "clients") {
   limit_settings settings;
   settings.policies["clients"] = {.rules = {{.scope = "ip", .limit = 5, .window = 1s}}};
   settings.policies["users"] = {.rules = {{.scope = "user", .limit = 5, .window = 1s}}};
+  settings.policies["permits"] = {.rules = {{.scope = "ip",
+                                             .algorithm = engine::limit_algorithm::concurrency,
+                                             .limit = 5,
+                                             .window = 1s}}};
   settings.bindings.push_back({std::move(requests), std::move(policy)});
   return settings;
 }
@@ -65,6 +69,7 @@ TEST(LimitBinding, RefusesWhatCannotBeDecided) {
   EXPECT_TRUE(word("/v1/jobs", "clients").contains("names no requests"));
   EXPECT_TRUE(word("GET /health", "clients").contains("never limited"));
   EXPECT_TRUE(word("POST /v1/jobs", "none").contains("limits.policies.none"));
+  EXPECT_TRUE(word("POST /v1/jobs", "permits").contains("nobody would release"));
   EXPECT_TRUE(word("POST /v1/jobs", "users").starts_with("routes.POST /v1/jobs| "));
 }
 

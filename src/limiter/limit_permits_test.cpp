@@ -126,7 +126,7 @@ TEST_F(Permits, AreGivenByThisProcessAloneWhileTheStoreIsAway) {
   EXPECT_TRUE(own->allowed);
   EXPECT_EQ(own->verdict, limit_verdict::degraded);
   EXPECT_FALSE(take(render())->allowed) << "the one of before counts on";
-  EXPECT_EQ(released(stored), "unavailable");
+  EXPECT_EQ(released(stored), "store_unavailable");
   EXPECT_EQ(renewed(own->permit), "renewed");
   EXPECT_EQ(released(own->permit), "released");
   EXPECT_EQ(released(own->permit), "permit_lost");
