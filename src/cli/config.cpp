@@ -435,6 +435,18 @@ result<void> apply_flags(const invocation& flags, serve_settings& into) {
   return {};
 }
 
+// What families ask of the server's own memory, where it has none.
+void warn_of_no_near(serve_settings& of) {
+  if (of.engine.near_bytes > 0) return;
+  for (const cache::family& one : of.declared->families.families()) {
+    const bool serves = one.spec.outage == cache::outage_rule::serve_stale;
+    if (!serves && one.spec.warm == 0) continue;
+    of.warnings.push_back(
+        fmt::format("the family {} has {}, which does nothing while cache.near_bytes is 0",
+                    one.spec.name, serves ? "outage = \"serve_stale\"" : "warm"));
+  }
+}
+
 }  // namespace
 
 result<serve_settings> load_settings(const invocation& flags, const surroundings& around) {
@@ -466,6 +478,7 @@ result<serve_settings> load_settings(const invocation& flags, const surroundings
   if (!declared) return std::unexpected(std::move(declared.error()));
   loaded.declared = std::move(*declared);
   secrets::wipe(loaded.cache.keys);
+  warn_of_no_near(loaded);
   loaded.engine.directory = loaded.data;
   loaded.engine.redis = with_pieces(std::move(loaded.engine.redis), loaded.redis_by_pieces);
   if (!loaded.engine.redis.url.empty() && loaded.data != serve_settings{}.data) {

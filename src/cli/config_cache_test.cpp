@@ -126,6 +126,19 @@ TEST_F(CacheConfiguration, TakesTimesOfOtherBackendsFromTheEnvironment) {
   EXPECT_TRUE(loaded->warnings.empty());
 }
 
+TEST_F(CacheConfiguration, WarnsOfWhatNeedsMemoryThatThereIsNot) {
+  const auto loaded = load(R"(
+[cache]
+near_bytes = 0
+[cache.families.a]
+pattern = "a:{x}"
+warm = 5
+)");
+  ASSERT_TRUE(loaded) << loaded.error().field << loaded.error().detail;
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_NE(loaded->warnings[0].find("the family a has warm"), std::string::npos);
+}
+
 TEST_F(CacheConfiguration, SaysWhatIsWrongAndWhere) {
   const std::pair<std::string_view, std::string_view> wrong[] = {
       {"[cache]\nprofile = \"none\"", "c.toml:2: cache.profile| there is no profile 'none'"},
@@ -138,7 +151,7 @@ TEST_F(CacheConfiguration, SaysWhatIsWrongAndWhere) {
       {"[cache.families.a]\npattern = \"a:{x}\"\nttl = \"400d\"",
        "c.toml:3: cache.families.a.ttl| a time to live is"},
       {"[cache.families.a]\npattern = \"a:{x}\"\nencrypt = true",
-       "c.toml:2: cache.families.a.ttl| what is encrypted states"},
+       "c.toml:3: cache.families.a.ttl| what is encrypted states"},
       {"[cache.families.a]\npattern = \"a:{x}\"\nttl = 5\nencrypt = true",
        "c.toml:4: cache.families.a.encrypt| what is encrypted needs a key"},
       {"[cache.rules.r]\nremoves = [\"*\"]", "c.toml:2: cache.rules.r.removes| "},

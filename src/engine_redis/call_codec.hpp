@@ -20,7 +20,7 @@ public:
   [[nodiscard]] std::string encode(const engine::transaction& what);
   [[nodiscard]] std::string encode(const engine::query& what);
 
-  /// The queues and the jobs they name.
+  /// The queues and the jobs they name; empty: none.
   [[nodiscard]] std::string names() const;
   /// What the call knows the queue by.
   [[nodiscard]] std::size_t number_of(const engine::queue_key& queue);
@@ -70,8 +70,8 @@ struct call_hints {
   std::vector<engine::topic> topics;
 };
 
-/// False: it is none.
-[[nodiscard]] bool decode_report(unpacker& in, call_report& report);
+/// The report of a call; its hints are what it leaves, if anything. False: it is none.
+[[nodiscard]] bool decode_report(std::string_view& report, call_report& out);
 [[nodiscard]] bool decode_hints(unpacker& in, call_hints& hints);
 
 /// Why something is refused, by the word of the scripts.

@@ -1,6 +1,7 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
 #include "event_codec.hpp"
+#include "fields.hpp"
 #include "group_codec.hpp"
 #include "job_codec.hpp"
 #include "limit_codec.hpp"
@@ -423,9 +424,12 @@ result<engine::answer> decode_answer(const engine::query& asked, std::string_vie
   return out;
 }
 
-bool decode_report(unpacker& in, call_report& report) {
-  report.now = unpack_time(in);
-  report.next_at = maybe_time(in);
+bool decode_report(std::string_view& report, call_report& out) {
+  fields in(report);
+  out.now = from_micros(in.distance());
+  const std::int64_t next = in.distance();
+  if (next != nothing) out.next_at = from_micros(next);
+  report = in.rest();
   return !in.failed();
 }
 

@@ -1,6 +1,6 @@
 #include "dispatcher.hpp"
 
-#include "hot_codec.hpp"
+#include "fields.hpp"
 
 #include <millrace/redis/server_facts.hpp>
 
@@ -159,46 +159,24 @@ void dispatcher::pump() {
 
 dispatcher::call_ptr dispatcher::gather() {
   auto out = std::make_shared<call>();
-  call_encoder encoder;
-  hot_encoder hot(encoder, with_.strongest);
-  const auto end_hot = [&] {
-    const std::size_t count = hot.count();
-    if (count > 0) out->items.push_back({hot.take(), count});
-  };
+  gathering into(with_.strongest);
   std::size_t steps = 0;
-  std::size_t bytes = 0;
   while (!waiting_.empty()) {
     unit& one = waiting_.front();
     const std::size_t more = steps_of(one);
-    if (!out->work.empty() && (steps + more > steps_at_once || bytes > bytes_at_once)) break;
+    if (!out->work.empty() && (steps + more > steps_at_once || into.bytes() > bytes_at_once)) break;
     steps += more;
-    const bool is_work = one.asked || one.index != unit::none;
-    if (is_work && !one.asked && is_hot(one.of->batch[one.index])) {
-      bytes -= hot.bytes();
-      hot.add(one.of->batch[one.index]);
-      bytes += hot.bytes();
-    } else if (is_work) {
-      end_hot();
-      out->items.push_back(
-          {one.asked ? encoder.encode(one.asked->what) : encoder.encode(one.of->batch[one.index])});
-      bytes += out->items.back().text.size();
-    }
+    out->places.push_back(into.add(one));
     out->work.push_back(std::move(one));
     waiting_.pop_front();
   }
-  end_hot();
-  out->names = encoder.names();
+  out->items = into.take();
+  out->names = into.names();
   return out;
 }
 
-redis::command dispatcher::command_of(const call& what, unsigned flags, const std::string& run_id) {
-  packer head;
-  head.add(layout_version);
-  if (with_.clock != nullptr) {
-    head.add(to_micros(with_.clock->now()));
-  } else {
-    head.nil();
-  }
+unsigned dispatcher::what_is_waited_for() {
+  unsigned flags = 0;
   if (hints_.heard(engine::topic::kind::job)) {
     flags |= wants_jobs;
     if (!watched_at_ || steady::now() - *watched_at_ > heartbeat) {
@@ -206,18 +184,28 @@ redis::command dispatcher::command_of(const call& what, unsigned flags, const st
       flags |= watches;
     }
   }
-  head.add(store_id_).add(what.number).add(flags).add(std::to_underlying(with_.strongest));
-  head.add_unless_empty(run_id);
-  // Only who opens the store decides on them, not who comes back after a lost connection.
-  if ((flags & opens) != 0 && !opened_) {
-    head.add("");
-  } else {
-    head.add_unless_empty(with_.defaults);
+  if (hints_.heard(engine::topic::kind::lock)) flags |= waits_for_locks;
+  return flags;
+}
+
+redis::command dispatcher::command_of(const call& what, unsigned flags, const std::string& run_id) {
+  flags |= what_is_waited_for();
+  std::string head;
+  put_number(head, layout_version, 2);
+  put_number(head, with_.clock != nullptr ? to_micros(with_.clock->now()) : nothing, 7);
+  put_number(head, static_cast<std::int64_t>(what.number), 7);
+  put_number(head, flags, 1);
+  put_number(head, std::to_underlying(with_.strongest), 1);
+  put_text(head, store_id_, 1);
+  if ((flags & opens) != 0) {
+    put_text(head, run_id, 1);
+    // Only who opens the store decides on them, not who comes back after a lost connection.
+    put_text(head, opened_ ? std::string_view(with_.defaults) : std::string_view(), 4);
   }
-  std::size_t bytes = what.names.size() + 256;
+  std::size_t bytes = what.names.size() + head.size() + 256;
   for (const item& each : what.items) bytes += each.text.size() + 16;
   redis::command out = call_command(with_.script);
-  out.reserve(bytes).key(with_.state_key).arg(head.text()).arg(what.names);
+  out.reserve(bytes).key(with_.state_key).arg(head).arg(what.names);
   for (const item& each : what.items) out.arg(each.text);
   last_call_ = steady::now();
   return out;
@@ -302,42 +290,39 @@ void dispatcher::load_script() {
              });
 }
 
+result<engine::answer> dispatcher::answer_of(const question& asked,
+                                             std::string_view answered) const {
+  result<engine::answer> found = decode_answer(asked.what, answered);
+  if (found && std::holds_alternative<engine::probe_store>(asked.what)) {
+    *found = engine::probe_store::report{
+        .took = std::chrono::duration_cast<duration>(steady::now() - asked.asked_at)};
+  }
+  if (found && std::holds_alternative<engine::read_cache_stats>(asked.what)) {
+    std::get<engine::read_cache_stats::numbers>(*found).bytes_max = with_.cache_bytes_max;
+  }
+  return found;
+}
+
 void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
   std::erase(outstanding_, what);
   note_report(answered[1].text());
   auto at = answered.view().begin();
   ++at;
-  auto item = what->items.begin();
-  std::optional<hot_decoder> hot;
-  std::size_t left = 0;
-  for (unit& one : what->work) {
+  std::vector<item_decoder> items;
+  items.reserve(what->items.size());
+  for (const item& each : what->items) {
+    ++at;
+    items.emplace_back(each.what, (*at).text(), with_.strongest);
+  }
+  for (std::size_t i = 0; i < what->work.size(); ++i) {
+    unit& one = what->work[i];
     if (one.asked) {
-      ++at;
-      ++item;
       question& asked = *one.asked;
-      result<engine::answer> found = decode_answer(asked.what, (*at).text());
-      if (found && std::holds_alternative<engine::probe_store>(asked.what)) {
-        *found = engine::probe_store::report{
-            .took = std::chrono::duration_cast<duration>(steady::now() - asked.asked_at)};
-      }
-      if (found && std::holds_alternative<engine::read_cache_stats>(asked.what)) {
-        std::get<engine::read_cache_stats::numbers>(*found).bytes_max = with_.cache_bytes_max;
-      }
-      asked.done(std::move(found));
+      asked.done(answer_of(asked, items[what->places[i]].text()));
       continue;
     }
     if (one.index != unit::none) {
-      const engine::transaction& asked = one.of->batch[one.index];
-      if (left == 0) {
-        ++at;
-        left = std::max<std::size_t>(item->hot, 1);
-        hot.reset();
-        if (item->hot > 0) hot.emplace((*at).text(), with_.strongest);
-        ++item;
-      }
-      --left;
-      one.of->results[one.index] =
-          hot ? hot->next(asked) : decode_commit(asked, (*at).text(), with_.strongest);
+      one.of->results[one.index] = items[what->places[i]].next(one.of->batch[one.index]);
     }
     answer(one);
   }
@@ -466,12 +451,15 @@ void dispatcher::on_introduced(result<redis::reply> answer) {
 
 // ---- what else there is
 
-void dispatcher::note_report(std::string_view packed) {
-  unpacker in(packed);
+void dispatcher::note_report(std::string_view text) {
   call_report report;
-  call_hints hints;
-  if (!decode_report(in, report) || !decode_hints(in, hints)) return;
-  notify(hints);
+  if (!decode_report(text, report)) return;
+  if (!text.empty()) {
+    unpacker in(text);
+    call_hints hints;
+    if (!decode_hints(in, hints)) return;
+    notify(hints);
+  }
   due_at_.reset();
   if (report.next_at && (with_.clock == nullptr || with_.clock->ticks())) {
     const duration left = std::clamp<duration>(*report.next_at - report.now, 0ms, 1h);
@@ -509,9 +497,13 @@ void dispatcher::arm_timer() {
   steady::time_point at = last_call_ + heartbeat;
   if (due_at_) at = std::min(at, *due_at_);
   if (closed_ || !ready_ || to_greet_) at = steady::now() + 100ms;
+  // Moving a timer costs more than the rest of a call: one that comes too early finds that out.
+  if (armed_for_ && *armed_for_ <= at) return;
+  armed_for_ = at;
   timer_.expires_at(at);
   timer_.async_wait([this](const boost::system::error_code& cut) {
     if (cut || gone_) return;
+    armed_for_.reset();
     give_up_lost();
     pump();
     if (gone_) return;
@@ -531,6 +523,7 @@ void dispatcher::arm_timer() {
 void dispatcher::close(std::move_only_function<void()> done) {
   closed_ = std::move(done);
   timer_.cancel();
+  armed_for_.reset();
   pump();
   if (closed_ && !ready_ && !busy()) say_goodbye();
   if (closed_) arm_timer();

@@ -2,6 +2,7 @@
 
 #include "cache_reader.hpp"
 #include "call_codec.hpp"
+#include "gathering.hpp"
 #include "script.hpp"
 #include "work.hpp"
 
@@ -64,16 +65,12 @@ public:
 private:
   using steady = std::chrono::steady_clock;
 
-  struct item {
-    std::string text;
-    /// So many transactions, as `hot_encoder` writes them down; zero: one unit by itself.
-    std::size_t hot{0};
-  };
   struct call {
     enum class state : std::uint8_t { waiting, sent };
     std::vector<unit> work;
-    /// The arguments: one a unit that has to be executed, or one for several.
+    /// The arguments, and in which of them each unit is.
     std::vector<item> items;
+    std::vector<std::size_t> places;
     std::string names;
     state now{state::waiting};
     /// The connection was lost since when it had been sent.
@@ -82,7 +79,7 @@ private:
     std::uint64_t incarnation{0};
   };
   using call_ptr = std::shared_ptr<call>;
-  enum flag : unsigned { opens = 1, closes = 2, wants_jobs = 4, watches = 8 };
+  enum flag : unsigned { opens = 1, closes = 2, wants_jobs = 4, watches = 8, waits_for_locks = 16 };
 
   void pump();
   void greet();
@@ -92,17 +89,20 @@ private:
   void send(const call_ptr& what);
   [[nodiscard]] redis::command command_of(const call& what, unsigned flags,
                                           const std::string& run_id);
+  [[nodiscard]] unsigned what_is_waited_for();
   void on_answer(const call_ptr& what, result<redis::reply> answer);
   void on_refused(const call_ptr& what, error why);
   void load_script();
   void begin_incarnation();
   void finish(const call_ptr& what, const redis::reply& answered);
+  [[nodiscard]] result<engine::answer> answer_of(const question& asked,
+                                                 std::string_view answered) const;
   /// By value: it is often the first of those that are outstanding, and is taken out of them.
   void fail(call_ptr what, const error& why);
   void refuse_waiting(const error& why);
   void refuse_limits(const error& why);
   void give_up_lost();
-  void note_report(std::string_view packed);
+  void note_report(std::string_view text);
   void notify(const call_hints& all);
   void arm_timer();
   void say_goodbye();
@@ -139,6 +139,8 @@ private:
   std::move_only_function<void()> closed_;
 
   asio::steady_timer timer_;
+  /// When it fires; perhaps sooner than there is anything to do.
+  std::optional<steady::time_point> armed_for_;
   std::optional<steady::time_point> due_at_;
   steady::time_point last_call_{};
   std::optional<steady::time_point> watched_at_;

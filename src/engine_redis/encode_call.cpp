@@ -243,6 +243,7 @@ std::size_t call_encoder::number_of(const engine::queue_key& queue) {
 }
 
 std::string call_encoder::names() const {
+  if (in_order_.empty() && jobs_.text().empty()) return {};
   packer out;
   out.add(in_order_.size());
   for (const engine::queue_key* each : in_order_) {

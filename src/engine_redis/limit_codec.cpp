@@ -2,15 +2,13 @@
 
 #include "job_codec.hpp"
 
-#include <array>
 #include <utility>
 
 namespace millrace::engine_redis {
-namespace {
 
 using engine::limit_algorithm;
 
-std::array<std::int64_t, 3> numbers_of(const engine::limit_check& what) {
+std::array<std::int64_t, 3> limit_numbers(const engine::limit_check& what) {
   const std::int64_t window = what.window.count();
   switch (what.algorithm) {
     case limit_algorithm::sliding: {
@@ -29,20 +27,21 @@ std::array<std::int64_t, 3> numbers_of(const engine::limit_check& what) {
   return {};
 }
 
-}  // namespace
-
-void pack_limit(packer& out, const std::string& project, const engine::limit_check& what) {
+std::string limit_key(const std::string& project, const engine::limit_check& what) {
   const bool calendar = what.algorithm == limit_algorithm::calendar;
   std::string key = calendar ? "tokens:" : "rate_limit:";
   key.append(project).append(1, ':').append(engine::limit_name(what));
+  return key;
+}
+
+void pack_limit(packer& out, const std::string& project, const engine::limit_check& what) {
   const bool penalty = what.penalty.after > 0;
-  out.array(penalty ? 11 : 8)
-      .add(std::to_underlying(what.algorithm))
-      .add(key)
-      .add(engine::size_of(what));
+  out.array(penalty ? 11 : 8).add(std::to_underlying(what.algorithm));
+  out.add(limit_key(project, what)).add(engine::size_of(what));
   out.add(what.cost).add(what.dry_run);
-  for (const std::int64_t number : numbers_of(what)) out.add(number);
+  for (const std::int64_t number : limit_numbers(what)) out.add(number);
   if (!penalty) return;
+  const bool calendar = what.algorithm == limit_algorithm::calendar;
   out.add(what.penalty.after)
       .add(what.penalty.length.count())
       .add(calendar ? 0 : what.window.count());

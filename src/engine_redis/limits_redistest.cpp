@@ -82,8 +82,8 @@ TEST(RedisLimits, EndByThemselves) {
   ASSERT_TRUE(take(*store, {per_minute(10), per_minute(10, limit_algorithm::fixed), parts,
                             per_minute(10, limit_algorithm::token_bucket), budget})
                   .allowed);
-  for (const auto& [key, most] : {std::pair{"rate_limit:default:user:42:60", 61'000L},
-                                  std::pair{"rate_limit:default:user:43:60", 62'000L},
+  for (const auto& [key, most] : {std::pair{"rate_limit:default:user:42:60", 69'000L},
+                                  std::pair{"rate_limit:default:user:43:60", 70'000L},
                                   std::pair{"rate_limit:default:user:42:60:fixed", 61'000L},
                                   std::pair{"rate_limit:default:user:42:60:bucket", 7'000L},
                                   std::pair{"tokens:default:user:42:daily", 3'602'000L}}) {
@@ -183,6 +183,40 @@ TEST(RedisLimits, AreAnsweredAtOnceWhenTheServerIsGone) {
   const errc second = refused();
   EXPECT_TRUE(second == errc::outcome_unknown || second == errc::unavailable);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s) << "sooner than any deadline";
+}
+
+// Of a limit that is too large for all its charges to be read at once.
+TEST(RedisLimits, AreExactThoughNotAllChargesAreRead) {
+  const redis_server server;
+  const auto first = open_on(server);
+  const auto second = open_on(server);
+  limit_check wide = per_minute(400);
+  wide.window = 400ms;
+  std::uint64_t allowed = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begin < 1s) {
+    if (take(allowed % 2 == 0 ? *first : *second, {wide}).allowed) ++allowed;
+  }
+  const auto windows = (std::chrono::steady_clock::now() - begin) / 400ms + 2;
+  EXPECT_LE(allowed, 400U * static_cast<std::uint64_t>(windows));
+  transaction back;
+  back.steps.emplace_back(refund_limits{.checks = {wide}});
+  ASSERT_TRUE(blocking::commit(*first, std::move(back)));
+  EXPECT_TRUE(take(*second, {wide}).allowed);
+}
+
+TEST(RedisLimits, TouchNothingWhereTheirKeyIsOfAnotherType) {
+  const redis_server server;
+  const auto store = open_on(server);
+  const std::string key = "'{millrace}:rate_limit:default:user:42:60'";
+  run_coro(evaluate(server.socket(), "return redis.call('RPUSH', " + key + ", 'mine')"));
+  transaction one;
+  one.steps.emplace_back(take_limits{.checks = {per_minute(10)}});
+  const commit_result refused = blocking::commit(*store, std::move(one));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().why.code, "wrong_type");
+  EXPECT_EQ(run_coro(evaluate(server.socket(), "return redis.call('LINDEX', " + key + ", 0)")),
+            "mine");
 }
 
 TEST(RedisLimits, OutliveTheProcessesThatCharged) {

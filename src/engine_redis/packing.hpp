@@ -27,8 +27,8 @@ public:
     return value ? add(*value) : nil();
   }
   /// Nothing where it is the value that stands for nothing.
-  packer& add_unless(std::int64_t value, std::int64_t nothing) {
-    return value == nothing ? nil() : add_integer(value);
+  packer& add_unless(std::int64_t value, std::int64_t absent) {
+    return value == absent ? nil() : add_integer(value);
   }
   packer& add_unless_empty(std::string_view text) { return text.empty() ? nil() : add(text); }
   /// So many values follow and are one.

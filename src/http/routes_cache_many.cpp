@@ -164,7 +164,7 @@ awaitable<response> invalidate_cached(service& with, request& what) {
   auto pattern = query->text("pattern");
   const auto tags = query->texts("tag");
   auto rule = query->text("rule");
-  auto parts = query->prefixed("part.");
+  auto parts = query->prefixed("part");
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
   const int ways = (pattern ? 1 : 0) + (tags.empty() ? 0 : 1) + (rule ? 1 : 0);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -70,12 +71,13 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
   const auto deadline = steady::now() + wait;
   const duration kept_after = std::exchange(step.queue, duration{0});
   // Mostly it is free: then nobody has to listen, nor to stand in the queue.
+  std::optional<engine::wakeups::listener> listener;
   if (wait > duration{0}) {
     auto got = co_await engine::commit_step<lock_answer>(store_, step);
     if (!got || got->granted) co_return std::move(got);
+    // Before the next look, so that no hint falls between a look and the wait.
+    listener = store_.hints().listen({engine::lock_turn_topic(step.key, step.token)});
   }
-  // Before the first look, so that no hint falls between a look and the wait.
-  auto listener = store_.hints().listen({engine::lock_turn_topic(step.key, step.token)});
   // Whoever is cancelled may not await again, so the state is asked for after every suspension.
   while (true) {
     const auto left = std::max(deadline - steady::now(), steady::duration::zero());
@@ -88,7 +90,7 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
       break;
     }
     if (!got) co_return std::unexpected(std::move(got.error()));
-    if (got->granted) listener.consume();
+    if (got->granted && listener) listener->consume();
     if (got->granted || last) co_return std::move(*got);
 
     const auto now = co_await engine::ask(store_, engine::read_clock{});
@@ -101,7 +103,7 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
     const duration until_end =
         got->ahead > 0 ? duration::max() / 2 : std::max(duration{0}, got->lock.expires_at - *now);
     try {
-      (void)co_await listener.wait(
+      (void)co_await listener->wait(
           std::min<steady::duration>(sleep, until_end + std::chrono::microseconds(behind_the_end)));
     } catch (const boost::system::system_error&) {
       // A wait throws only when it is cancelled.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <sys/stat.h>
 #include <vector>
@@ -330,6 +331,79 @@ TEST_F(Program, KeepsBudgetsOverAKill) {
   server = serve();
   EXPECT_EQ(run(check).code, 1);
   EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
+const std::string first_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const std::string next_key = "1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
+
+TEST_F(Program, KeepsFamiliesAsItsConfigurationSaysAndRefusesOtherKeys) {
+  const words keys{"MILLRACE_ENCRYPTION_KEYS=" + first_key, "MILLRACE_CACHE_PROFILE=chatbots",
+                   "MILLRACE_SESSIONS_ENCRYPT=true"};
+  const ended no_key = run({"serve", "--listen", "127.0.0.1:0"}, {keys[1]});
+  EXPECT_EQ(no_key.code, 2);
+  EXPECT_TRUE(holds(no_key.err, "MILLRACE_ENCRYPTION_KEYS")) << no_key.err;
+  auto server = serve({}, keys);
+  ASSERT_EQ(run({"cache", "set", "auth:1", "a secret"}).code, 0);
+  EXPECT_EQ(run({"cache", "get", "auth:1"}).out, "a secret");
+  const std::string session = run({"session", "begin", "--data", R"({"x":"hidden"})"}).out;
+  EXPECT_EQ(stop(*server), 0) << server->err();
+  for (const auto& file : std::filesystem::recursive_directory_iterator(directory_)) {
+    if (!file.is_regular_file()) continue;
+    std::ifstream in{file.path(), std::ios::binary};
+    const std::string bytes{std::istreambuf_iterator<char>{in}, {}};
+    EXPECT_FALSE(holds(bytes, "a secret")) << file.path();
+    EXPECT_FALSE(holds(bytes, "hidden")) << file.path();
+  }
+
+  const ended wrong =
+      run({"serve", "--listen", "127.0.0.1:0"}, {"MILLRACE_ENCRYPTION_KEYS=" + next_key, keys[1]});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_TRUE(holds(wrong.err, "none of those given")) << wrong.err;
+  EXPECT_FALSE(holds(wrong.err, next_key)) << wrong.err;
+
+  server = serve({}, {"MILLRACE_ENCRYPTION_KEYS=" + next_key + "," + first_key, keys[1], keys[2]});
+  EXPECT_EQ(run({"cache", "get", "auth:1"}).out, "a secret") << "an old key still reads";
+  const std::string id = session.substr(0, session.find_first_of("\n "));
+  EXPECT_TRUE(holds(run({"session", "show", id}).out, "hidden")) << session;
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
+TEST_F(Program, HasNearAfterAStartWhatWasReadMostBefore) {
+  auto server = serve();
+  ASSERT_EQ(run({"cache", "set", "k", "v"}).code, 0);
+  EXPECT_EQ(run({"cache", "get", "k"}).out, "v");
+  EXPECT_EQ(stop(*server), 0) << server->err();
+  server = serve();
+  // The start does not wait for it.
+  bool near = false;
+  for (int i = 0; i < 200 && !near; ++i) {
+    near = holds(run({"cache", "stats", "--json"}).out, R"("near":{"entries":1)");
+  }
+  EXPECT_TRUE(near);
+  EXPECT_EQ(run({"cache", "get", "k"}).out, "v");
+  EXPECT_TRUE(holds(run({"cache", "stats", "--json"}).out, R"("near_hits":1)"));
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
+TEST_F(ProgramOnRedis, KeepsFamiliesSealedForAllServers) {
+  const words keys{"MILLRACE_ENCRYPTION_KEYS=" + first_key, "MILLRACE_CACHE_PROFILE=chatbots"};
+  const auto one = serve({"--redis", redis_.url()}, keys);
+  const auto two = serve({"--redis", redis_.url()}, keys);
+  ASSERT_EQ(at(*one, {"cache", "set", "auth:1", "a secret"}).code, 0);
+  EXPECT_EQ(at(*two, {"cache", "get", "auth:1"}).out, "a secret");
+  ASSERT_EQ(at(*one, {"cache", "set", "vector:7:a", "[1]"}).code, 0);
+  EXPECT_EQ(at(*two, {"cache", "get", "vector:7:a"}).out, "[1]");
+  const ended gone =
+      at(*two, {"cache", "del", "--rule", "bot", "--part", "bot_id=7", "--part", "user_id=1"});
+  EXPECT_EQ(gone.out, "0 deleted, 1 tags invalidated\n") << gone.err;
+  EXPECT_EQ(at(*two, {"cache", "get", "vector:7:a"}).code, 3);
+  EXPECT_TRUE(holds(at(*one, {"cache", "stats"}).out, "auth")) << "by family";
+  const ended wrong = run({"serve", "--listen", "127.0.0.1:0", "--redis", redis_.url()},
+                          {"MILLRACE_ENCRYPTION_KEYS=" + next_key, keys[1]});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_TRUE(holds(wrong.err, "none of those given")) << wrong.err;
+  EXPECT_EQ(stop(*one), 0) << one->err();
+  EXPECT_EQ(stop(*two), 0) << two->err();
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 -- of the build; each adds what the later ones use.
 --
 -- keys[1]  the state of the store, `{millrace}:state`; every other key begins as it does.
--- args[1]  the call: version, time (empty: the server's), store, number, flags, strongest level
+-- args[1]  the call, numbers in fixed places: layout (2 bytes), time (7; none: the server's), number
+--          (7), flags, strongest level, length of the store's name (1 each), name; of an opening then
+--          the server's run id and the defaults, each behind its length (1, 4)
 -- args[2]  how many queues it names; project, name, tag of each; then tag and id of the jobs it names
 -- args[3…] transactions and queries
 --
@@ -14,7 +16,7 @@
 
 local keys, args, prefix, redis_call  -- of the call
 
--- What begins anew with each call.
+-- What begins anew with each call, but for those that have to do with nothing but locks and limits.
 local beginnings = {}
 
 local function at_each_call(begin)
@@ -44,7 +46,7 @@ local function text_of(stamp) return format('%016d', stamp) end
 -- What the files share; each fills its own. What else is local in a file is its own business.
 local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
-local cache, streams, live, sessions = {}, {}, {}, {}
+local cache, streams, live, sessions, counts = {}, {}, {}, {}, {}
 local limiter = {}
 local hints = {}
 
@@ -71,6 +73,8 @@ local is_waiting, refuse_job, room_in, read_spec, take_defaults, enqueue, find_a
 -- steps_run.lua
 local ack_refused, ack, lease
 local transact_many   -- hot.lua
+-- hot_locks.lua, steps_limits.lua
+local transact_locks, transact_limits
 
 -- The earlier of two times, of which either may be missing.
 local function earlier(a, b)
@@ -87,7 +91,7 @@ later.removed = {}   -- hash -> {field, …}
 later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
 later.bulk = {}      -- sorted set -> {gone = {member, …}, add = {score, member, …}}
 later.appended = {}  -- list -> {element, …}
-later.met = {}       -- keys that have been read as what they are to be written as
+later.met = {}       -- keys that are known to be what they are to be written as
 hints.available, hints.jobs, hints.cache, hints.topics = {}, {}, {}, {}
 
 -- Emptied, it need not grow again.
@@ -99,16 +103,19 @@ end
 -- A list that may have been long.
 local function fresh(list) return next(list) == nil and list or {} end
 
-at_each_call(function()
+function hints.forget()
   emptied(hints.available)
   hints.crons = false
   hints.jobs, hints.cache, hints.topics = fresh(hints.jobs), fresh(hints.cache), fresh(hints.topics)
+end
+
+at_each_call(function()
+  hints.forget()
   emptied(later.fields)
   emptied(later.removed)
   emptied(later.scores)
   emptied(later.bulk)
   emptied(later.appended)
-  emptied(later.met)
 end)
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
@@ -222,8 +229,20 @@ function later.settle_list(key)
   in_pieces('RPUSH', key, elements)
 end
 
+local met_count, met_at_most = 0, 1000
+
 -- It has been read as what it is written as: had it been somebody else's, that would have failed.
-function later.is_read(key) later.met[key] = true end
+function later.is_read(key)
+  if later.met[key] then return end
+  later.met[key], met_count = true, met_count + 1
+end
+
+-- `warm`: nobody has changed anything since the last call, so that what was known still is.
+function later.begin(warm)
+  if warm and met_count <= met_at_most then return end
+  emptied(later.met)
+  met_count = 0
+end
 
 local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', bulk = 'zset', appended = 'list'}
 
@@ -236,6 +255,7 @@ function later.check_types()
         if is ~= wanted and is ~= 'none' then
           error({err = 'WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. wanted})
         end
+        later.is_read(key)
       end
     end
   end

@@ -3,9 +3,13 @@
 -- Without a word for so long everybody was away, and nobody could renew a lease.
 state.away_after = 15000000
 
+local second, second_text = 0, nil
+
 local function real_time()
   local time = redis_call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+  local text = time[1]
+  if text ~= second_text then second, second_text = tonumber(text) * 1000000, text end
+  return second + tonumber(time[2])
 end
 
 -- A number that is greater than every one before it, in this store: ids, tokens, versions.
@@ -38,44 +42,88 @@ function state.change_defaults(text)
   in_pieces('ZADD', prefix .. 'forget', all)
 end
 
--- What the state is kept as: stamp, clock, epoch, its stamp and time, when somebody was last heard,
--- queues, when something is due, when old things were last looked for, until when somebody waits
--- for changes of jobs, calls.
-local format_of_state = '>I7I7I4I7I7I7I4i7I7I7I7'
+-- What the state is kept as: stamp, clock, when somebody was last heard, when something is due, calls;
+-- then what seldom changes: epoch, its stamp and time, queues, when old things were last looked for,
+-- until when somebody waits for changes of jobs, and for locks, stores.
+local often_format, seldom_format = '>I7I7I7i7I7', '>I4I7I7I4I7I7I7I4'
+local format_of_state = often_format .. string.sub(seldom_format, 2)
+-- And of each store: when it was last heard, and the number of its last call.
+local format_of_store = '>I7I7'
 state.never = 2 ^ 53
+state.store_prefix = 's:'
+
+local struct_pack, struct_unpack = struct.pack, struct.unpack
 
 -- Of the last call, as long as nobody else has changed the store since: then what is known of its
 -- queues need not be read again.
 local last_key, last_text, last_defaults
+-- Somebody has, since work last began.
+local cold = true
+local has_layout, store_field
+local layout_text = format('%d', limits.layout)
+local own_text, own_number  -- of a store
 
-function state.load(asked_time)
-  local kept = redis_call('HMGET', keys[1], 'layout', 'numbers', 'defaults')
-  local layout, text, defaults = tonumber(kept[1] or limits.layout), kept[2], kept[3]
+local function refuse_layout(layout)
   if layout > limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
-  if layout < limits.layout then
-    error({err = 'OLDERLAYOUT these keys are of layout ' .. layout .. ', this millrace uses ' ..
-                 limits.layout .. ': let the version that made them finish, or use another prefix'})
-  end
-  local warm = text and text == last_text and keys[1] == last_key and defaults == last_defaults
-  last_text = nil
-  local real = real_time()
+  error({err = 'OLDERLAYOUT these keys are of layout ' .. layout .. ', this millrace uses ' ..
+               limits.layout .. ': let the version that made them finish, or use another prefix'})
+end
+
+-- What it is kept as; nil: nothing is yet.
+function state.read(text)
+  cold = true
+  state.pack_anew()
+  live.forget()
+  if counts.forget then counts.forget() end
+  if limiter.forget_blocks then limiter.forget_blocks() end
   local seen
   if text then
-    state.stamp, now, state.epoch, state.epoch_stamp, state.epoch_now, seen, state.queues,
-        state.next_due, state.swept, state.watched_until, state.calls =
-        struct.unpack(format_of_state, text)
-  else
-    state.stamp, now, state.queues = 0, 0, 0
-    state.epoch, state.epoch_stamp, state.epoch_now = 0, 0, 0
-    state.next_due, state.swept, state.watched_until, state.calls = 0, 0, 0, 0
+    state.stamp, now, seen, state.next_due, state.calls, state.epoch, state.epoch_stamp,
+        state.epoch_now, state.queues, state.swept, state.watched_until, state.locks_until,
+        state.stores = struct_unpack(format_of_state, text)
+    return seen
   end
+  state.stamp, now, state.next_due, state.calls = 0, 0, 0, 0
+  state.epoch, state.epoch_stamp, state.epoch_now, state.queues = 0, 0, 0, 0
+  state.swept, state.watched_until, state.locks_until, state.stores = 0, 0, 0, 0
+end
+
+function state.load(asked_time, store)
+  store_field = state.store_prefix .. store
+  local kept = redis_call('HMGET', keys[1], 'layout', 'numbers', 'defaults', store_field)
+  local text, defaults, own = kept[2], kept[3], kept[4]
+  has_layout = kept[1]
+  if has_layout and has_layout ~= layout_text then refuse_layout(tonumber(has_layout) or 0) end
+  local real, seen = real_time(), nil
+  if text and text == last_text and keys[1] == last_key and defaults == last_defaults then
+    seen = state.real  -- and all else is what it was
+  else
+    seen = state.read(text)
+  end
+  last_text = nil
   now = max(now, asked_time or real)
   -- Leases and counts from before the epoch are seen with other eyes.
   if not state.defaults or defaults ~= state.defaults_text then state.set_defaults(defaults) end
   state.was_away = seen and real - seen > state.away_after
   state.real, state.due_changed = real, false
-  queues.begin(warm)
-  jobs.begin(warm)
+  if own and own ~= own_text then
+    local _, number = struct_unpack(format_of_store, own)
+    own_text, own_number = own, number
+  end
+  state.last_number = own and own_number or nil
+end
+
+-- Whether nobody else has changed anything since this was last asked.
+function state.take_warmth()
+  local warm = not cold
+  cold = false
+  return warm
+end
+
+-- Something is due at that time. What it stands for may be gone until then: then it is found out
+-- that nothing is.
+function state.due_by(time)
+  if time < state.next_due then state.next_due = time end
 end
 
 -- The engine begins to live: each lease has one full interval from now, and what is counted since
@@ -85,15 +133,43 @@ function state.begin_epoch()
   state.epoch = state.epoch + 1
   state.epoch_stamp = next_stamp()
   state.epoch_now = now
+  state.pack_anew()
   queues.begin(false)
 end
 
--- The last that a call writes.
-function state.save()
+-- When a store was last heard, from what is kept of it.
+function state.heard_at(text) return (struct_unpack(format_of_store, text)) end
+
+local seldom_text, its_queues
+
+-- What seldom changes has: it is packed anew.
+function state.pack_anew() seldom_text = nil end
+
+local function state_text()
+  local queue_count = state.queues
+  if not seldom_text or queue_count ~= its_queues then
+    its_queues = queue_count
+    seldom_text = struct_pack(seldom_format, state.epoch, state.epoch_stamp, state.epoch_now,
+                              queue_count, state.swept, state.watched_until, state.locks_until,
+                              state.stores)
+  end
+  return struct_pack(often_format, state.stamp, now, state.real, state.next_due, state.calls) ..
+             seldom_text
+end
+
+-- The last that a call writes. `number`: of the last call of this store that has happened; nil: it
+-- takes its leave. `run_id`: the server's, at an opening.
+function state.save(number, run_id)
   state.calls = state.calls + 1
-  last_text = struct.pack(format_of_state, state.stamp, now, state.epoch, state.epoch_stamp,
-                          state.epoch_now, state.real, state.queues, state.next_due,
-                          state.swept, state.watched_until, state.calls)
-  redis_call('HSET', keys[1], 'layout', tostring(limits.layout), 'numbers', last_text)
+  last_text = state_text()
   last_key, last_defaults = keys[1], state.defaults_text or false
+  if not number then
+    redis_call('HSET', keys[1], 'numbers', last_text)
+    redis_call('HDEL', keys[1], store_field)
+    return
+  end
+  own_text, own_number = struct_pack(format_of_store, state.real, number), number
+  redis_call('HSET', keys[1], 'numbers', last_text, store_field, own_text)
+  if not has_layout then redis_call('HSET', keys[1], 'layout', layout_text) end
+  if run_id then redis_call('HSET', keys[1], 'run_id', run_id) end
 end

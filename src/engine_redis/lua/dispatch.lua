@@ -1,13 +1,13 @@
 -- The call itself.
 --
---   stores   hash: process -> when it was last heard, and the number of its last call
---   watched  string: somebody wants to hear of every change of a job
 --   hints    channel: which queues have jobs, which jobs and whether recurring ones changed
 
-local stores_key
-at_each_store(function() stores_key = prefix .. 'stores' end)
+local struct_pack, struct_unpack = struct.pack, struct.unpack
+local byte = string.byte
+local nothing = -2 ^ 54
 
-local kind_transaction, kind_many = 1, 3
+-- What an argument begins with. Those from `kind_locks` on have nothing to do with queues.
+local kind_transaction, kind_many, kind_locks, kind_limits = 1, 3, 4, 5
 local store_id
 
 -- What the steps of the transaction that is under way have found out, for each other.
@@ -95,7 +95,6 @@ end
 
 local function transact(text)
   local off, _, count, level, name, fingerprint = unpack_some(text, 5, 0)
-  state.due_changed = true
   if count == 1 and not name then return transact_one(text, off, level) end
   if name then
     local answer, why = idempotency.find(name, fingerprint)
@@ -135,33 +134,43 @@ local function answer_query(text)
   return query.answer(unpack_some(text, query.arity, off))
 end
 
--- Whether the engine begins to live anew; keeps who uses it.
-local function meet_stores(opening, run_id)
+-- Whether the engine begins to live anew; keeps who uses it. `run_id`: of an opening.
+local function meet_stores(run_id)
+  if run_id or not state.last_number then state.pack_anew() end
   local begins = state.was_away or state.epoch == 0
-  if opening then
+  if run_id then
     -- Of those that a server knew before it was restarted each makes itself known again.
-    local restarted = redis_call('HGET', keys[1], 'run_id') ~= run_id
-    local others, stores = false, redis_call('HGETALL', stores_key)
-    for i = 1, #stores, 2 do
-      local seen = tonumber(string.match(stores[i + 1], '^%d+'))
-      if restarted or (seen < state.real - state.away_after and stores[i] ~= store_id) then
-        redis_call('HDEL', stores_key, stores[i])
-      else
-        others = true
+    local kept, own = redis_call('HGETALL', keys[1]), state.store_prefix .. store_id
+    local restarted, seen, gone, others = true, {}, {}, 0
+    for i = 1, #kept, 2 do
+      local field, text = kept[i], kept[i + 1]
+      if field == 'run_id' then
+        restarted = text ~= run_id
+      elseif field ~= own and string.sub(field, 1, #state.store_prefix) == state.store_prefix then
+        seen[field] = state.heard_at(text)
       end
     end
-    if restarted or not others then begins = true end
-    later.add('fields', keys[1], 'run_id', run_id)
+    for field, time in pairs(seen) do
+      if restarted or time < state.real - state.away_after then
+        gone[#gone + 1] = field
+      else
+        others = others + 1
+      end
+    end
+    in_pieces('HDEL', keys[1], gone)
+    if restarted or not (others > 0 or state.last_number) then begins = true end
+    state.stores = others + 1
+  elseif not state.last_number then
+    state.stores = state.stores + 1
   end
   if begins then state.begin_epoch() end
 end
 
-local no_hints = pack(false, 0, 0, 0, 0)
-
+-- Empty where there are none.
 local function hint_text()
   if not hints.crons and next(hints.available) == nil and #hints.jobs == 0 and
       #hints.cache == 0 and #hints.topics == 0 then
-    return no_hints, false
+    return ''
   end
   local out, count = {}, 0
   for queue, available in pairs(hints.available) do
@@ -179,37 +188,47 @@ local function hint_text()
   local filled, topics = {}, hints.topics
   for i, at in ipairs(hints.cache) do filled[i] = pack(at[1], at[2]) end
   return pack(hints.crons, count) .. concat(out) .. pack(#changed_jobs) .. concat(changed_jobs) ..
-         pack(#filled) .. concat(filled) .. pack(#topics) .. concat(topics),
-         hints.crons or count > 0 or #changed_jobs > 0 or #filled > 0 or #topics > 0
+         pack(#filled) .. concat(filled) .. pack(#topics) .. concat(topics)
 end
 
--- Writes everything down and says what there is to say besides the answers. `number`: of the last
--- call of this store that has happened.
-local function finish(number)
+-- The last of every call: what it has to say besides the answers, to its store and to others.
+-- `number`: of the last call of this store that has happened; nil: it takes its leave.
+local function end_call(number, run_id)
+  local text = hint_text()
+  if text ~= '' then
+    -- Its own store hears it in the answer.
+    if state.stores > 1 then
+      redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text)
+    end
+    hints.forget()
+  end
+  if state.due_changed then
+    local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
+    state.next_due = earlier(tonumber(first[2]), live.next_time()) or state.never
+  end
+  state.save(number, run_id)
+  return struct_pack('>i7i7', now, state.next_due < state.never and state.next_due or nothing) .. text
+end
+
+-- Writes everything down first.
+local function finish(number, run_id)
   change.trim_ended(true)
   queues.settle_lanes()
   cache.save()
   streams.save()
+  if counts.save then counts.save() end
   jobs.save()
   queues.save()
-  later.add('fields', stores_key, store_id, format('%d %d', state.real, number))
   later.check_types()
   queues.tidy()
   queues.save()
   later.settle_all()
   jobs.drop_empty_buckets()
   queues.prune()
-  local text, any = hint_text()
-  if any then redis_call('PUBLISH', prefix .. 'hints', pack(store_id) .. text) end
-  if state.due_changed then
-    local first = redis_call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
-    state.next_due = earlier(tonumber(first[2]), live.next_time()) or state.never
-  end
-  state.save()
-  return pack(now, state.next_due < state.never and state.next_due or nil) .. text
+  return end_call(number, run_id)
 end
 
-local opens, closes, wants_jobs, watches = 1, 2, 4, 8
+local opens, closes, wants_jobs, watches, waits_for_locks = 1, 2, 4, 8, 16
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 
@@ -228,52 +247,56 @@ local sweep_every = 50000
 local function sweep()
   if not manual_clock and now < state.swept + sweep_every then return end
   local jobs_gone, keys_gone = change.forget_old(1000), idempotency.forget_old()
-  if cache.sweep() and jobs_gone and keys_gone then state.swept = now end
-end
-
--- Of when a store was last heard, and the number of its last call.
-local function last_number(text)
-  return text and tonumber(string.sub(text, string.find(text, ' ', 1, true) + 1)) or nil
-end
-
-local function run()
-  local _, layout, time, store, number, flags, level, run_id, defaults =
-      unpack_some(args[1], 8, 0)
-  if layout ~= limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
-  store_id, strongest, manual_clock = store, level, time ~= nil
-  local opening, closing = flags > 0 and has(flags, opens), flags > 0 and has(flags, closes)
-  if opening then
-    parts.need('permissions')
-    state.check_permissions()
+  if cache.sweep() and jobs_gone and keys_gone then
+    state.swept = now
+    state.pack_anew()
   end
-  state.load(time)
-  local last = last_number(redis_call('HGET', stores_key, store))
+end
+
+-- Whether a call is about locks and limits alone, and nothing else has to happen with it.
+local function is_light()
+  if #args < 3 or state.was_away or state.epoch == 0 or
+      now >= state.next_due or not state.last_number then
+    return false
+  end
+  if not manual_clock and now >= state.swept + sweep_every then return false end
+  for i = 3, #args do
+    if byte(args[i]) < kind_locks then return false end
+  end
+  return true
+end
+
+local function transact_light(argument, kind)
+  if kind == kind_locks then
+    if not transact_locks then parts.need('hot_locks') end
+    return transact_locks(argument)
+  end
+  if not transact_limits then parts.need('steps_limits') end
+  return transact_limits(argument)
+end
+
+local function run_light(number)
+  local out = {'ok', ''}
+  for i = 3, #args do out[i] = transact_light(args[i], byte(args[i])) end
+  if counts.save then counts.save() end
+  out[2] = end_call(number)
+  return out
+end
+
+local function begin_work()
+  for i = 1, #beginnings do beginnings[i]() end
+  local warm = state.take_warmth()
+  queues.begin(warm)
+  jobs.begin(warm)
+  later.begin(warm)
   later.is_read(keys[1])
-  later.is_read(stores_key)
-  if last and not opening and not closing then
-    -- A call whose answer was lost, and which is sent again, has happened already; one that
-    -- overtook another has to wait for it.
-    if number <= last then return {'done'} end
-    if number > last + 1 then return {'gap'} end
-  end
-  meet_stores(opening, run_id)
-  if flags > 0 and has(flags, watches) then state.watched_until = state.real + state.away_after end
-  hints.wanted = (flags > 0 and has(flags, wants_jobs)) or state.real < state.watched_until
-  if opening or closing then state.due_changed = true end
-  if opening then
-    if defaults ~= '' then state.change_defaults(defaults) end
-    return {'ok', finish(number)}
-  end
-  if closing then
-    local report = finish(number)
-    redis_call('HDEL', stores_key, store)
-    return {'ok', report}
-  end
-  if not let_all_happen() then return {'again', finish(number - 1)} end
-  sweep()
+end
 
-  local named = args[2] == '' and {0} or {cmsgpack.unpack(args[2])}
+-- The queues and the jobs that the call names.
+local function meet_named()
   batch_queues = {}
+  if args[2] == '' then return end
+  local named = {cmsgpack.unpack(args[2])}
   for i = 1, named[1] do batch_queues[i] = queues.named(unpack(named, 3 * i - 1, 3 * i + 1)) end
   local wanted = {}
   for i = 3 * named[1] + 2, #named, 2 do
@@ -285,11 +308,72 @@ local function run()
     ids[#ids + 1] = named[i + 1]
   end
   for tag, ids in pairs(wanted) do jobs.prefetch(tag, ids) end
+end
+
+-- What there is of an opening behind the name of the store.
+local function open(number, behind)
+  local run_id, defaults = struct_unpack('>Bc0I4c0', args[1], behind)
+  begin_work()
+  meet_stores(run_id)
+  state.due_changed = true
+  if defaults ~= '' then state.change_defaults(defaults) end
+  return {'ok', finish(number, run_id)}
+end
+
+local function close()
+  begin_work()
+  meet_stores()
+  state.due_changed, state.stores = true, state.stores - 1
+  state.pack_anew()
+  return {'ok', finish(nil)}
+end
+
+-- Somebody waits: that others tell of what they do is asked for anew when half of the time is over.
+local function note_waiting(flags)
+  local till = state.real + state.away_after
+  state.pack_anew()
+  if has(flags, watches) then state.watched_until = till end
+  if has(flags, waits_for_locks) and state.locks_until < till - state.away_after / 2 then
+    state.locks_until = till
+  end
+end
+
+local function run()
+  local layout, time, number, flags, level, store, behind = struct_unpack('>Hi7I7BBBc0', args[1])
+  if layout ~= limits.layout then error({err = 'NEWERLAYOUT ' .. layout}) end
+  store_id, strongest, manual_clock = store, level, time ~= nothing
+  local opening, closing = flags > 0 and has(flags, opens), flags > 0 and has(flags, closes)
+  if opening then
+    parts.need('permissions')
+    state.check_permissions()
+  end
+  state.load(manual_clock and time, store)
+  local last = state.last_number
+  if last and not opening and not closing then
+    -- A call whose answer was lost, and which is sent again, has happened already; one that
+    -- overtook another has to wait for it.
+    if number <= last then return {'done'} end
+    if number > last + 1 then return {'gap'} end
+  end
+  if flags > 0 then note_waiting(flags) end
+  hints.wanted = (flags > 0 and has(flags, wants_jobs)) or state.real < state.watched_until
+  hints.locks_wanted = state.real < state.locks_until
+  if opening then return open(number, behind) end
+  if closing then return close() end
+  if is_light() then return run_light(number) end
+
+  begin_work()
+  meet_stores()
+  if not let_all_happen() then return {'again', finish(number - 1)} end
+  sweep()
+  meet_named()
   local out = {'ok', ''}
   for i = 3, #args do
-    local kind = string.byte(args[i])
+    local kind = byte(args[i])
     if kind == kind_many then
       out[i] = transact_many(args[i])
+    elseif kind >= kind_locks then
+      out[i] = transact_light(args[i], kind)
     else
       out[i] = kind == kind_transaction and transact(args[i]) or answer_query(args[i])
     end
@@ -303,14 +387,15 @@ local store_key
 -- What the server calls.
 local function answer_call(its_keys, its_args)
   keys, args, redis_call = its_keys, its_args, redis.call
-  prefix = string.sub(keys[1], 1, -6)
   if its_keys[1] ~= store_key then
     store_key = its_keys[1]
+    prefix = string.sub(store_key, 1, -6)
     for _, begin in ipairs(for_each_store) do begin() end
   end
-  for i = 1, #beginnings do beginnings[i]() end
   local fine, answer = pcall(run)
   if fine then return answer end
+  hints.forget()
+  if counts.forget then counts.forget() end
   local why = type(answer) == 'table' and answer.err or answer
   -- Older servers say where it happened before they say what.
   return redis.error_reply(string.match(why, '^@?user_script[^ ]* %-?(%u%u+ .*)$') or why)

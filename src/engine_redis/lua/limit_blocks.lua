@@ -32,9 +32,19 @@ end
 
 local function ends_at(key) return tonumber(redis_call('GET', key) or 0) end
 
+-- Until when anybody is blocked, as long as nobody else has changed the store.
+local anybody_ends
+
+function limiter.forget_blocks() anybody_ends = nil end
+
+function limiter.is_anybody_blocked()
+  if not anybody_ends then anybody_ends = ends_at(anybody) end
+  return anybody_ends > now
+end
+
 -- By the place of a check: until when its id is blocked. Nil: nobody is.
 function limiter.find_blocks(checks)
-  if ends_at(anybody) <= now then return nil end
+  if not limiter.is_anybody_blocked() then return nil end
   local block_keys, found = {}, nil
   for i, check in ipairs(checks) do block_keys[i] = block_key(check) end
   for i, text in ipairs(redis_call('MGET', unpack(block_keys))) do
@@ -54,7 +64,10 @@ end
 
 local function set_block(key, ends)
   put(key, ends, number_text(ends))
-  if ends_at(anybody) < ends then put(anybody, ends, number_text(ends)) end
+  if not limiter.is_anybody_blocked() or anybody_ends < ends then
+    put(anybody, ends, number_text(ends))
+    anybody_ends = ends
+  end
 end
 
 -- A call was refused: what follows for those that refused it.

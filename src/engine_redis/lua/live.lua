@@ -1,6 +1,6 @@
 -- What is kept for a while after it was last heard of: locks, progress, agents, connections.
 --
---   live:{kind}        hash: name -> made, changed, ends, version, value, packed
+--   live:{kind}        hash: name -> made, changed, ends, version (7 bytes each), value
 --   live:{kind}:names  sorted set: the names of agents and connections, in their order
 --   live:due           sorted set: what happens by itself, by its time: the kind and name of what
 --                      ends, `s` and the name of a stream, `i` and the id of an event, `h` and the
@@ -9,6 +9,8 @@
 -- Kinds: l lock, p progress, a agent, c connection, f fence. Names begin with the project.
 
 local record_keys, name_keys  -- by kind
+local record_format = '>I7I7I7I7'
+local struct_pack, struct_unpack, sub = struct.pack, struct.unpack, string.sub
 
 at_each_store(function()
   live.due_key = prefix .. 'live:due'
@@ -35,21 +37,59 @@ end
 function live.hint_stream(project, name) live.hint(topic_stream, project, name) end
 
 function live.count(kind) return redis_call('HLEN', record_keys[kind]) end
+function live.key_of(kind) return record_keys[kind] end
+
+-- What the quick way (hot_locks.lua) knows of locks, as long as nobody but it changes any: records by
+-- their names, false where there is none, and for how many more there surely is room.
+local room
+local known_locks, known_count, known_at_most = {}, 0, 2000
+
+function live.forget()
+  room = nil
+  if known_count > 0 then known_locks, known_count = {}, 0 end
+end
+
+function live.known_lock(name) return known_locks[name] end
+
+function live.note_lock(name, record)
+  if known_locks[name] == nil then
+    if known_count >= known_at_most then known_locks, known_count = {}, 0 end
+    known_count = known_count + 1
+  end
+  known_locks[name] = record
+end
+
+-- Takes the place of one more lock; false: there is none.
+function live.take_room()
+  if not room or room < 1 then room = limits.locks - live.count('l') end
+  if room < 1 then return false end
+  room = room - 1
+  return true
+end
 
 function live.find(kind, name)
   local text = redis_call('HGET', record_keys[kind], name)
   if not text then return nil end
-  local _, made, changed, ends, version, value = unpack_some(text, 5, 0)
-  return {made = made, changed = changed, ends = ends, version = version, value = value}
+  local made, changed, ends, version, behind = struct_unpack(record_format, text)
+  return {made = made, changed = changed, ends = ends, version = version, value = sub(text, behind)}
+end
+
+-- `member`, of these, ends at that time.
+function live.ends_at(member, time)
+  redis_call('ZADD', live.due_key, format('%d', time), member)
+  state.due_by(time)
 end
 
 function live.write(kind, name, r)
-  redis_call('HSET', record_keys[kind], name, pack(r.made, r.changed, r.ends, r.version, r.value))
-  redis_call('ZADD', live.due_key, r.ends, kind .. name)
-  if name_keys[kind] then redis_call('ZADD', name_keys[kind], 0, name) end
+  redis_call('HSET', record_keys[kind], name,
+             struct_pack(record_format, r.made, r.changed, r.ends, r.version) .. r.value)
+  live.ends_at(kind .. name, r.ends)
+  if kind == 'l' then live.forget() end
+  if name_keys[kind] then redis_call('ZADD', name_keys[kind], '0', name) end
 end
 
 function live.remove(kind, name)
+  if kind == 'l' then live.note_lock(name, false) end
   redis_call('HDEL', record_keys[kind], name)
   redis_call('ZREM', live.due_key, kind .. name)
   if name_keys[kind] then redis_call('ZREM', name_keys[kind], name) end
@@ -58,7 +98,8 @@ end
 function live.hint_record(kind, name)
   local project, rest = string.match(name, '^(%Z+)%z(.+)$')
   if kind == 'l' then
-    live.hint(topic_lock, project, rest)
+    -- Only while somebody waits for any: hardly a lock is waited for.
+    if hints.locks_wanted then live.hint(topic_lock, project, rest) end
   elseif kind == 'p' then
     live.hint(topic_progress, project, rest)
   elseif kind == 'a' then
@@ -78,7 +119,7 @@ function live.let_end()
   local most = 1000
   local due = redis_call('ZRANGEBYSCORE', live.due_key, '-inf', now, 'LIMIT', 0, most)
   for _, member in ipairs(due) do
-    local kind, name = string.sub(member, 1, 1), string.sub(member, 2)
+    local kind, name = sub(member, 1, 1), sub(member, 2)
     if kind == 's' then
       streams.forget_old(name)
     elseif kind == 'i' then

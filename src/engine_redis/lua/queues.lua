@@ -173,7 +173,8 @@ end
 -- One of its jobs is due at that time, or forgotten.
 function queues.due_at(queue, time)
   if queue.next and queue.next <= time then return end
-  queue.next, state.due_changed = time, true
+  queue.next = time
+  state.due_by(time)
   later.score(due_key, tostring(queue.number), time)
   queues.change(queue)
 end

@@ -57,7 +57,7 @@ local function changed(s, ended) return pack('ss', ended) .. answer(s) end
 local function write(s)
   local name = name_of(s.project, s.hash)
   redis_call('HSET', records_key, name, packed(s, s.fields_text))
-  redis_call('ZADD', live.due_key, s.ends, 'h' .. name)
+  live.ends_at('h' .. name, s.ends)
   if s.former then return end
   redis_call('ZADD', users_key, 0, user_member(s.project, s.user, s.ref, s.hash))
   redis_call('ZADD', ages_key, 0, age_member(s.project, s.ref, s.hash))

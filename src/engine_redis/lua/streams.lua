@@ -70,7 +70,7 @@ local function relist(stream)
   local next_time = stream.last >= stream.first and stream.first_at + stream.keep_age or nil
   if next_time == stream.listed then return end
   if next_time then
-    redis_call('ZADD', live.due_key, next_time, 's' .. stream.id)
+    live.ends_at('s' .. stream.id, next_time)
   else
     redis_call('ZREM', live.due_key, 's' .. stream.id)
   end
@@ -163,7 +163,7 @@ end
 function streams.keep_id(stream, id, stamp)
   local name = stream.id .. '\0' .. id
   redis_call('HSET', streams.ids_key, name, pack(stream.epoch, stream.last, stamp, now))
-  redis_call('ZADD', live.due_key, now + limits.event_id_kept, 'i' .. name)
+  live.ends_at('i' .. name, now + limits.event_id_kept)
 end
 
 function streams.describe(stream)
