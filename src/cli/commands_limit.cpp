@@ -264,7 +264,11 @@ exit_code set_block(context& with, std::string_view command, bool lasts) {
   body.text("scope", parts->front().name);
   body.text("id", parts->front().value);
   if (lasts) {
-    const auto span = parse_duration(with.in.text_or("--for", ""), "--for");
+    const auto text = with.in.text_or("--for", "");
+    if (text.empty()) {
+      return report_usage(with, command, invalid("--for", "say how long: 10m, 24h").error());
+    }
+    const auto span = parse_duration(text, "--for");
     if (!span) return report_usage(with, command, span.error());
     body.seconds("for", *span);
   }

@@ -179,10 +179,10 @@ TEST(LimitRoutes, GivePermitsAndTakeThemBack) {
   ASSERT_EQ(taken.status, 200U) << taken.body;
   const std::int64_t permit = taken.json().at("permit").as_int64();
   EXPECT_EQ(taken.json().at("permit_expires_at").as_string(), "2026-01-01T00:00:30.000Z");
-  EXPECT_EQ(taken.header("RateLimit-Policy"), R"("user";q=1;qu="concurrent-requests")");
+  EXPECT_EQ(taken.header("ratelimit-policy"), R"("user";q=1;qu="concurrent-requests")");
   const reply full = server.ask("POST /v1/limits:check", "{" + one + "}");
   EXPECT_EQ(full.status, 429U);
-  EXPECT_EQ(full.header("Retry-After"), "30");
+  EXPECT_EQ(full.header("retry-after"), "30");
   EXPECT_FALSE(full.json().as_object().contains("permit"));
   const std::string with = fmt::format(R"({{{},"permit":{}}})", one, permit);
   server.clock.advance(20s);
@@ -207,7 +207,7 @@ TEST(LimitRoutes, ShutOutForATime) {
   const reply refused = server.ask("POST /v1/limits:check", chat);
   EXPECT_EQ(refused.status, 429U);
   EXPECT_EQ(refused.text("code"), "limit_blocked");
-  EXPECT_EQ(refused.header("Retry-After"), "600");
+  EXPECT_EQ(refused.header("retry-after"), "600");
   EXPECT_NE(refused.text("detail").find("blocked until 2026-01-01T00:10:00.000Z"),
             std::string::npos);
   EXPECT_EQ(refused.json().at("binding").at("scope").as_string(), "user");
@@ -232,7 +232,7 @@ TEST(LimitRoutes, BlockWhoIsRefusedTooOften) {
   EXPECT_EQ(server.ask("POST /v1/limits:check", one).text("code"), "limit_reached");
   const reply second = server.ask("POST /v1/limits:check", one);
   EXPECT_EQ(second.text("code"), "limit_blocked") << second.body;
-  EXPECT_EQ(second.header("Retry-After"), "3600");
+  EXPECT_EQ(second.header("retry-after"), "3600");
   const reply metrics = server.ask("GET /metrics");
   EXPECT_NE(metrics.body.find(R"(millrace_limit_blocked_total{policy="-"} 1)"), std::string::npos);
 }

@@ -99,12 +99,15 @@ awaitable<result<lock_answer>> locks::acquire(engine::acquire_lock step, duratio
       break;
     }
     if (!now) co_return std::unexpected(now.error());
+    steady::duration rest = sleep;
     // Whoever stands behind others has no use of an end.
-    const duration until_end =
-        got->ahead > 0 ? duration::max() / 2 : std::max(duration{0}, got->lock.expires_at - *now);
+    if (got->ahead == 0) {
+      const duration until_end = std::max(duration{0}, got->lock.expires_at - *now);
+      rest =
+          std::min<steady::duration>(sleep, until_end + std::chrono::microseconds(behind_the_end));
+    }
     try {
-      (void)co_await listener->wait(
-          std::min<steady::duration>(sleep, until_end + std::chrono::microseconds(behind_the_end)));
+      (void)co_await listener->wait(rest);
     } catch (const boost::system::system_error&) {
       // A wait throws only when it is cancelled.
       give_back(store_, step);
