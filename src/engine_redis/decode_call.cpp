@@ -183,7 +183,15 @@ engine::jobs_leased unpack_leased(unpacker& in) {
     engine::leased_job& leased = out.jobs.emplace_back();
     leased.token = static_cast<std::uint64_t>(in.integer());
     leased.leased_until = unpack_time(in);
+    begun_run run{.token = leased.token, .leased_until = leased.leased_until};
+    const std::optional<timestamp> started = maybe_time(in);
+    run.attempts = static_cast<std::uint32_t>(in.integer_or(0));
+    run.worker = in.text_or_empty();
     leased.what = unpack_job(in);
+    // A lease that is told again tells of the job as it is by now.
+    if (!started) continue;
+    run.started_at = *started;
+    note_run(run, leased.what);
   }
   return out;
 }

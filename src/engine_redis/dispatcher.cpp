@@ -312,7 +312,7 @@ void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
   items.reserve(what->items.size());
   for (const item& each : what->items) {
     ++at;
-    items.emplace_back(each.what, (*at).text(), with_.strongest);
+    items.emplace_back(each.what, *at, with_.strongest);
   }
   for (std::size_t i = 0; i < what->work.size(); ++i) {
     unit& one = what->work[i];

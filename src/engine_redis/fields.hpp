@@ -36,6 +36,15 @@ public:
     for (const char each : text(bytes)) value = value << 8U | static_cast<unsigned char>(each);
     return static_cast<std::int64_t>(value);
   }
+  /// A number written as so many decimal digits.
+  [[nodiscard]] std::uint64_t digits(std::size_t count) {
+    std::uint64_t value = 0;
+    for (const char each : text(count)) {
+      if (each < '0' || each > '9') fail();
+      value = 10 * value + static_cast<std::uint64_t>(each - '0');
+    }
+    return value;
+  }
   /// Seven bytes with a sign.
   [[nodiscard]] std::int64_t distance() {
     constexpr unsigned unused_bits = 8;

@@ -57,13 +57,14 @@ std::vector<item> gathering::take() {
   return std::move(items_);
 }
 
-item_decoder::item_decoder(item::kind what, std::string_view answered, engine::durability strongest)
-    : answered_(answered), strongest_(strongest) {
+item_decoder::item_decoder(item::kind what, const redis::reply_view& answered,
+                           engine::durability strongest)
+    : answered_(answered.text()), strongest_(strongest) {
   switch (what) {
     case item::kind::single: break;
     case item::kind::jobs: many_.emplace<hot_decoder>(answered, strongest); break;
-    case item::kind::locks: many_.emplace<lock_decoder>(answered, strongest); break;
-    case item::kind::limits: many_.emplace<limit_decoder>(answered, strongest); break;
+    case item::kind::locks: many_.emplace<lock_decoder>(answered_, strongest); break;
+    case item::kind::limits: many_.emplace<limit_decoder>(answered_, strongest); break;
   }
 }
 

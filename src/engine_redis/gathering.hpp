@@ -66,7 +66,7 @@ private:
 /// Lifetime: of the answer.
 class item_decoder final {
 public:
-  item_decoder(item::kind what, std::string_view answered, engine::durability strongest);
+  item_decoder(item::kind what, const redis::reply_view& answered, engine::durability strongest);
 
   /// Requires: `asked` is the next that went into it.
   [[nodiscard]] engine::commit_result next(const engine::transaction& asked);

@@ -136,7 +136,7 @@ job_spec unpack_spec(unpacker& in, left_to_queue& left) {
   return std::move(spec);
 }
 
-void unpack_record(std::string_view packed, job& into) {
+bool unpack_record(std::string_view packed, job& into) {
   fields in(packed);
   const auto id = static_cast<std::int64_t>(into.id.stamp);
   const auto maybe_time = [&] {
@@ -182,7 +182,20 @@ void unpack_record(std::string_view packed, job& into) {
   unpack_body(body, spec);
   into.level = static_cast<engine::durability>(flags % 4);
   into.cancel_requested = flags % 8 >= 4;
-  if (in.failed() || body.failed()) into = job{.id = into.id};
+  if (!in.failed() && !body.failed()) return true;
+  into = job{.id = into.id};
+  return false;
+}
+
+void note_run(const begun_run& what, job& into) {
+  into.status = engine::job_status::running;
+  into.attempts = what.attempts;
+  into.token = what.token;
+  into.version = what.token + 1;
+  into.worker = what.worker;
+  into.started_at = what.started_at;
+  into.leased_until = what.leased_until;
+  into.finished_at.reset();
 }
 
 std::string pack_record(const job_spec& spec, engine::durability level) {

@@ -33,8 +33,18 @@ void unpack_backoff(std::string_view packed, backoff_spec& into);
 /// before it the script knows.
 [[nodiscard]] std::string pack_record(const engine::job_spec& spec, engine::durability level);
 
-/// A whole record. Requires: `into` has its id.
-void unpack_record(std::string_view packed, engine::job& into);
+/// A whole record; false: it is none. Requires: `into` has its id.
+bool unpack_record(std::string_view packed, engine::job& into);
+
+/// What a run changes when it begins: a record need not say it.
+struct begun_run {
+  std::uint64_t token{0};
+  std::uint32_t attempts{0};
+  std::string_view worker;
+  timestamp started_at{};
+  timestamp leased_until{};
+};
+void note_run(const begun_run& what, engine::job& into);
 
 /// A job from the five values with which an answer names it. One that is gone has only its id.
 [[nodiscard]] engine::job unpack_job(unpacker& in);

@@ -48,6 +48,7 @@ local state, jobs, queues, rates, ready, retry = {}, {}, {}, {}, {}, {}
 local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, {}
 local cache, streams, live, sessions, counts = {}, {}, {}, {}, {}
 local limiter = {}
+local runs, rows, ended = {}, {}, {}
 local hints = {}
 
 -- Parts that few calls need are made when one does: what a call costs before it has done anything
@@ -89,7 +90,6 @@ local later = {}
 later.fields = {}    -- hash -> {field, value, …}
 later.removed = {}   -- hash -> {field, …}
 later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
-later.bulk = {}      -- sorted set -> {gone = {member, …}, add = {score, member, …}}
 later.appended = {}  -- list -> {element, …}
 later.met = {}       -- keys that are known to be what they are to be written as
 hints.available, hints.jobs, hints.cache, hints.topics = {}, {}, {}, {}
@@ -114,7 +114,6 @@ at_each_call(function()
   emptied(later.fields)
   emptied(later.removed)
   emptied(later.scores)
-  emptied(later.bulk)
   emptied(later.appended)
 end)
 
@@ -166,44 +165,12 @@ function later.score(key, member, score)
   if not members then
     members = {}
     later.scores[key] = members
-    local bulk = later.bulk[key]
-    if bulk then
-      later.bulk[key] = nil
-      for _, gone in ipairs(bulk.gone) do members[gone] = false end
-      for i = 1, #bulk.add, 2 do members[bulk.add[i + 1]] = tonumber(bulk.add[i]) end
-    end
   end
   members[member] = score
 end
 
--- A sorted set that has had it is an ordered tree from then on. One of up to 128 short members is a
--- list otherwise, which is searched from its head for each member that comes or goes.
-local long_member = string.rep('x', 65)
-
--- For many members, of which none comes twice: scores are texts. Nil where it has to be `score`.
-function later.bulk_of(key)
-  local bulk = later.bulk[key]
-  if bulk then return bulk end
-  if later.scores[key] then return nil end
-  bulk = {gone = {}, add = {}}
-  later.bulk[key] = bulk
-  return bulk
-end
-
 -- Makes a sorted set ready to be read.
 function later.settle_scores(key)
-  local bulk = later.bulk[key]
-  if bulk then
-    later.bulk[key] = nil
-    local add, gone = bulk.add, bulk.gone
-    if bulk.is_large then
-      add[#add + 1], add[#add + 2] = '0', long_member
-      gone[#gone + 1] = long_member
-    end
-    -- In this order, so that it does not end in between and begin as a list.
-    in_pieces('ZADD', key, add)
-    in_pieces('ZREM', key, gone)
-  end
   local members = later.scores[key]
   if not members then return end
   later.scores[key] = nil
@@ -244,7 +211,7 @@ function later.begin(warm)
   met_count = 0
 end
 
-local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', bulk = 'zset', appended = 'list'}
+local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', appended = 'list'}
 
 -- Before the first write of a call: nothing may be half written because a key is somebody else's.
 function later.check_types()
@@ -261,10 +228,16 @@ function later.check_types()
   end
 end
 
+function later.settle_fields(key)
+  later.check_types()
+  local fields = later.fields[key]
+  later.fields[key] = nil
+  in_pieces('HSET', key, fields)
+end
+
 function later.settle_all()
   for key, fields in pairs(later.removed) do in_pieces('HDEL', key, fields) end
   for key, fields in pairs(later.fields) do in_pieces('HSET', key, fields) end
-  for key in pairs(later.bulk) do later.settle_scores(key) end
   for key in pairs(later.scores) do later.settle_scores(key) end
   for key in pairs(later.appended) do later.settle_list(key) end
   emptied(later.removed)

@@ -40,7 +40,7 @@ local function leave(queue, job)
     later.score(queue.dlq_key, id, false)
     change.uncount_dead(queue, job)
   else
-    later.score(queue.finished_key, finished_member(job), false)
+    ended.leave(queue, job, finished_member(job))
   end
 end
 
@@ -56,12 +56,6 @@ function change.touch(job)
   job.version = next_stamp()
   jobs.change(job)
   if hints.wanted then hints.jobs[#hints.jobs + 1] = job end
-end
-
--- As `touch`, for a job that is a text.
-function change.touch_text(tag, id, name, text)
-  jobs.rewrite(tag, id, name, text)
-  change.hint_job(tag, id)
 end
 
 function change.hint_available(queue, count)
@@ -105,13 +99,20 @@ function change.end_job(queue, job, status, time)
 end
 
 function change.keep_ended(queue, member, time)
+  queue.has_others = true
   later.score(queue.finished_key, member, time)
   change.note_ended(queue, time)
 end
 
+-- Whether a queue has to be trimmed after every transaction.
+function change.keeps_exactly(queue)
+  local keep = queue.settings.keep_finished_count
+  return keep > 0 and keep <= exactly_kept
+end
+
 function change.note_ended(queue, time)
   ended_in[queue] = true
-  if queue.settings.keep_finished_count <= exactly_kept then trims_at_once = true end
+  if change.keeps_exactly(queue) then trims_at_once = true end
   local keep = queue.settings.keep_finished
   if keep > 0 then queues.forget_at(queue, time + keep) end
 end
@@ -181,33 +182,11 @@ function change.forget(queue, job)
   change.hint_job(job.tag, job.id)
 end
 
--- Forgets the oldest of the ended jobs, without looking at each.
-local status_of = {c = completed, C = completed, x = cancelled, X = cancelled}
-
-local function forget_finished(queue, members)
-  for _, member in ipairs(members) do
-    local name, flag = string.sub(member, 1, -2), string.sub(member, -1)
-    local id = tonumber(name)
-    local status = status_of[flag]
-    queue.count[status] = queue.count[status] - 1
-    if flag == 'C' or flag == 'X' then redis_call('DEL', log_key(queue.tag, id)) end
-    jobs.remove(queue.tag, id, name)
-    change.hint_job(queue.tag, id)
-  end
-  if #members > 0 then
-    redis_call('ZREMRANGEBYRANK', queue.finished_key, 0, #members - 1)
-    queues.change(queue)
-  end
-end
-
 local function trim(queue, at_end)
   local keep = queue.settings.keep_finished_count
   if keep == 0 or (keep > exactly_kept and not at_end) then return false end
   local over = queue.count[completed] + queue.count[cancelled] - keep
-  if over > 0 then
-    later.settle_scores(queue.finished_key)
-    forget_finished(queue, redis_call('ZRANGE', queue.finished_key, 0, min(over, 4000) - 1))
-  end
+  if over > 0 then ended.forget(queue, min(over, 4000)) end
   return over <= 4000
 end
 
@@ -229,11 +208,7 @@ function change.forget_old(most)
   for _, number in ipairs(numbers) do
     local queue = queues.numbered(tonumber(number))
     local keep = queue.settings
-    if keep.keep_finished > 0 then
-      later.settle_scores(queue.finished_key)
-      forget_finished(queue, redis_call('ZRANGEBYSCORE', queue.finished_key, '-inf',
-                                        now - keep.keep_finished, 'LIMIT', 0, most))
-    end
+    if keep.keep_finished > 0 then ended.forget(queue, most, now - keep.keep_finished) end
     if keep.keep_dead > 0 then
       later.settle_scores(queue.dlq_key)
       for _, id in ipairs(redis_call('ZRANGEBYSCORE', queue.dlq_key, '-inf', now - keep.keep_dead,

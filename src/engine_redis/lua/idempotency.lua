@@ -31,7 +31,8 @@ local function replayed_outcome(text)
   for i = 1, count do
     local token, leased_until, tag, id
     off, token, leased_until, tag, id = unpack_some(text, 4, off)
-    out[i + 1] = pack(token, leased_until) .. answers.job(tag, id, jobs.find(tag, id))
+    -- The job as it is by now.
+    out[i + 1] = pack(token, leased_until, nil, nil, nil) .. answers.job(tag, id, jobs.find(tag, id))
   end
   return concat(out)
 end

@@ -1,14 +1,8 @@
--- Jobs. Each is one packed string, a field of a hash of up to `bucket_jobs` of its neighbours:
---
---   tasks:{tag}            sorted set: the first id of each bucket, with itself as score
---   tasks:{tag}:{first}    hash: id -> job
---
--- so that they can be listed in the order of their ids without an index, and no hash grows large.
--- A job is numbers in fixed places, then the texts that steps look at, then what they carry along:
--- type, labels, data. Times are themselves, stamps their distance from the id. During a call a job is
--- the text it is kept as, until somebody asks for more than a look at its numbers (`find`).
-
-local bucket_jobs = 1024
+-- Jobs. Each is one packed string: numbers in fixed places, then the texts that steps look at,
+-- then what they carry along: type, labels, data. Times are themselves, stamps their distance from
+-- the id. During a call a job is the text it is kept as, until somebody asks for more than a look
+-- at its numbers (`find`). What a run has changed stands apart (runs.lua) until another step
+-- changes the job.
 
 -- Kind, queue, created, run at; status, priority, attempts, flags, available and version from the
 -- id; most attempts, lease, timeout, lengths of backoff, group, unique key, rare values.
@@ -24,27 +18,15 @@ local byte, sub = string.byte, string.sub
 local known    -- tag -> id -> its text, or a job, or false where there is none
 local changed  -- jobs to write back
 local written  -- buckets with jobs to write back
-local shrunk   -- buckets that jobs were taken from
--- Known perhaps since an earlier call.
-local buckets, bucket_count = {}, 0  -- tag -> the buckets met: {first, next}
-local newest = {}                    -- tag -> the bucket new jobs go to
 
-local buckets_known = 20
-
-known, changed, written, shrunk = {}, {}, {}, {}
+known, changed, written = {}, {}, {}
 at_each_call(function()
   emptied(known)
-  changed, written, shrunk = fresh(changed), fresh(written), fresh(shrunk)
+  jobs.any_met = false  -- one is a table by now, or gone: what a lane has read may be out of date
+  changed, written = fresh(changed), fresh(written)
 end)
 
--- `warm`: nobody has changed anything since the last call.
-function jobs.begin(warm)
-  if warm and bucket_count <= buckets_known then return end
-  buckets, newest, bucket_count = {}, {}, 0
-end
-
-local function index_of(tag) return prefix .. 'tasks:' .. tag end
-local function bucket_key(tag, first) return prefix .. 'tasks:' .. tag .. ':' .. text_of(first) end
+local index_of, bucket_key, find_bucket = jobs.index_of, jobs.bucket_key, jobs.bucket_of
 
 -- Of a job seldom asked for: kept packed until then.
 local rare_names = {'error', 'error_code', 'cause', 'other_cause', 'first_failed', 'failed',
@@ -151,113 +133,11 @@ local function decode(tag, id, text, name)
   return job
 end
 
--- Looks and changes that need no more than the numbers of a text.
-
--- Whether it runs under this token.
-function jobs.text_runs(text, id, token)
-  return byte(text, 19) == running and byte(text) == 1 and
-         struct_unpack('>i7', text, waiting_bytes + 1) + id == token
-end
-
 -- Whether it stands in the lane of a priority since so many stamps after its id.
 function jobs.text_is_ready(text, priority, since_id)
   local status, its_priority, _, _, _, flags = byte(text, 19, 24)
   return status == queued and its_priority == priority and flags < 64 and
          struct_unpack('>i7', text, 25) == since_id
-end
-
--- A run begins: the new text, and the end of its lease. Nothing for a job of a group.
-local run_tail, tail_length, tail_worker, tail_now, tail_till
-
-function jobs.text_started(text, id, length, worker, token, version)
-  if byte(text, 54) > 0 then return nil end
-  local kind, place, _, priority, attempts, flags, _, lengths =
-      struct_unpack('>Bc17Bc1Hc9i7c22', text)
-  local own, timeout = struct_unpack('>I6I6', text, 41)
-  local behind = waiting_bytes + 1
-  if kind == 1 then behind = ran_bytes + 1 + byte(text, ran_bytes) end
-  if not length then length = own > 0 and own or limits.lease_default end
-  local lasts = timeout > 0 and min(length, timeout) or length
-  if tail_length ~= length or tail_worker ~= worker or tail_now ~= now or
-      tail_till ~= now + lasts then
-    tail_length, tail_worker, tail_now, tail_till = length, worker, now, now + lasts
-    run_tail = struct_pack('>i7i7I6i7B', now, tail_till, length, nothing, #worker) .. worker
-  end
-  return struct_pack('>Bc17Bc1Hc9i7c22i7', 1, place, running, priority, attempts + 1, flags,
-                     version - id, lengths, token - id) .. run_tail .. sub(text, behind), tail_till
-end
-
-local no_values = string.rep('\192', 6)  -- what stands before and behind the result
-local end_tail, end_now
-
--- A run has succeeded: the new text, and attempts, when it was to run and whether it was to be
--- cancelled as they are written down. Nothing for a job that has more to be seen to.
-function jobs.text_completed(text, id, packed_result, version)
-  local group, unique_high, unique_low = byte(text, 54, 56)
-  if group > 0 or unique_high > 0 or unique_low > 0 then return nil end
-  local place, _, looks, _, lengths, rare_bytes, token = struct_unpack('>c18Bc12i7c18I4c14', text)
-  local at, kept = ran_bytes + 1 + byte(text, ran_bytes), no_values
-  if rare_bytes > 0 then
-    if sub(text, at, at + 6) ~= '\192' .. no_values then return nil end
-    kept = sub(text, at + 7, at + rare_bytes - 1)
-  end
-  if end_now ~= now then
-    end_now, end_tail = now, struct_pack('>i7I6i7B', nothing, 0, now, 0)
-  end
-  return struct_pack('>c18Bc12i7c18I4c14', place, completed, looks, version - id, lengths,
-                     6 + #packed_result + #kept, token) .. end_tail .. no_values ..
-             packed_result .. kept .. sub(text, at + rare_bytes), place, looks
-end
-
--- Which queue it is of, attempts, when it was to run, whether it was to be cancelled, and whether it
--- has a log: of what `text_completed` answers.
-function jobs.read_looks(place, looks)
-  local number, _, run_at = struct_unpack('>I3i7i7', place, 2)
-  local _, attempts, flags = struct_unpack('>BHH', looks)
-  return number, attempts, run_at, flags % 8 >= 4, flags % 16 >= 8
-end
-
--- The bucket that holds an id, if any does.
-local function find_bucket(tag, id)
-  local met = buckets[tag]
-  if not met then
-    met = {}
-    buckets[tag] = met
-  end
-  for i = 1, #met do
-    local one = met[i]
-    if id >= one.first and id < one.next then return one end
-  end
-  local index = index_of(tag)
-  local at = redis_call('ZREVRANGEBYSCORE', index, id, '-inf', 'LIMIT', 0, 1)[1]
-  if not at then return nil end
-  local behind = redis_call('ZRANGEBYSCORE', index, format('(%d', id), '+inf', 'LIMIT', 0, 1)[1]
-  local one = {tag = tag, first = tonumber(at), next = tonumber(behind or math.huge)}
-  one.key = bucket_key(tag, one.first)
-  table.insert(met, 1, one)
-  bucket_count = bucket_count + 1
-  return one
-end
-
--- The bucket for a new job, whose id is greater than all.
-local function last_bucket(tag, id)
-  local one = newest[tag]
-  if one and one.count < bucket_jobs then
-    one.count = one.count + 1
-    return one
-  end
-  one = find_bucket(tag, id)
-  if one and not one.count then one.count = redis_call('HLEN', one.key) end
-  if not one or one.count >= bucket_jobs then
-    if one then one.next = id end
-    one = {tag = tag, first = id, next = math.huge, key = bucket_key(tag, id), count = 0}
-    table.insert(buckets[tag], 1, one)
-    bucket_count = bucket_count + 1
-    later.score(index_of(tag), text_of(id), id)
-  end
-  one.count = one.count + 1
-  newest[tag] = one
-  return one
 end
 
 local function of_tag(tag)
@@ -269,12 +149,14 @@ local function of_tag(tag)
   return met
 end
 
--- The job as it is known by now: its text, or a table where somebody asked for one; or nil.
+-- The job as it is known by now: its text, or a table where somebody asked for one; or nil. A text
+-- says nothing of a run.
 function jobs.peek(tag, id)
   local met = known[tag] or of_tag(tag)
   local job = met[id]
   if job ~= nil then return job or nil end
   local bucket = find_bucket(tag, id)
+  if bucket and later.fields[bucket.key] then later.settle_fields(bucket.key) end
   local text = bucket and redis_call('HGET', bucket.key, text_of(id)) or false
   met[id] = text
   return text or nil
@@ -285,11 +167,13 @@ function jobs.find(tag, id)
   local job = jobs.peek(tag, id)
   if type(job) ~= 'string' then return job end
   job = decode(tag, id, job, text_of(id))
+  runs.merge(job)
+  jobs.any_met = true
   known[tag][id] = job
   return job
 end
 
--- Makes several known at once.
+-- Makes several known at once, and their runs.
 function jobs.prefetch(tag, ids)
   local met, wanted = of_tag(tag), {}
   for _, id in ipairs(ids) do
@@ -306,13 +190,13 @@ function jobs.prefetch(tag, ids)
     end
   end
   for bucket, list in pairs(wanted) do
+    if later.fields[bucket.key] then later.settle_fields(bucket.key) end
     for first = 1, #list, at_once do
-      local last, fields = min(first + at_once - 1, #list), {}
-      for i = first, last do fields[#fields + 1] = text_of(list[i]) end
+      local last, some, fields = min(first + at_once - 1, #list), {}, {}
+      for i = first, last do some[#some + 1], fields[#fields + 1] = list[i], text_of(list[i]) end
       local texts = redis_call('HMGET', bucket.key, unpack(fields))
-      for i, text in ipairs(texts) do
-        met[list[first + i - 1]] = text
-      end
+      for i, text in ipairs(texts) do met[some[i]] = text end
+      runs.prefetch(bucket, some)
     end
   end
 end
@@ -332,52 +216,49 @@ end
 -- What is known of the jobs of a tag; `peek` makes it more.
 function jobs.of_tag(tag) return known[tag] or of_tag(tag) end
 
-jobs.bucket_of, jobs.note, jobs.last_bucket = find_bucket, note, last_bucket
+jobs.note = note
 
-local function fetch(bucket, met, ids, names, count)
-  if count == 0 then return end
-  local texts = redis_call('HMGET', bucket.key, unpack(names, 1, count))
-  for i = 1, count do met[ids[i]] = texts[i] end
-end
-
--- The same for those whose names are known, best in the order of their ids.
-function jobs.prefetch_named(tag, ids, names)
-  local met, bucket = known[tag] or of_tag(tag), nil
-  local wanted, fields, count = {}, {}, 0
-  for i = 1, #ids do
-    local id = ids[i]
-    if met[id] == nil then
-      if not bucket or id < bucket.first or id >= bucket.next or count == at_once then
-        fetch(bucket, met, wanted, fields, count)
-        bucket, count = find_bucket(tag, id), 0
+-- Puts what is known of those from `first` to `last` of a list into `texts`, at the same places.
+-- Their names are known, they have no runs, and best they are in the order of their ids.
+function jobs.read_named(tag, ids, names, first, last, texts)
+  local met = known[tag] or of_tag(tag)
+  while first <= last do
+    local id = ids[first]
+    local job, behind = met[id], first + 1
+    local bucket = job == nil and find_bucket(tag, id)
+    if bucket then
+      if later.fields[bucket.key] then later.settle_fields(bucket.key) end
+      local low, high = bucket.first, bucket.next
+      local most = min(last, first + at_once - 1)
+      while behind <= most do
+        id = ids[behind]
+        if id < low or id >= high or met[id] ~= nil then break end
+        behind = behind + 1
       end
-      if bucket then
-        count = count + 1
-        wanted[count], fields[count] = id, names[i]
-      else
-        met[id] = false
-      end
+      local read = redis_call('HMGET', bucket.key, unpack(names, first, behind - 1))
+      for i = 1, behind - first do texts[first + i - 1] = read[i] end
+    else
+      texts[first] = job or false
     end
+    first = behind
   end
-  fetch(bucket, met, wanted, fields, count)
 end
 
 -- A new one, as `encode_new` made it.
 function jobs.add(tag, id, name, text)
-  note(last_bucket(tag, id), id, name)
+  note(jobs.last_bucket(tag, id), id, name)
   local met = known[tag] or of_tag(tag)
   met[id] = text
-end
-
--- It is this text from now on; it was a text before.
-function jobs.rewrite(tag, id, name, text)
-  note(find_bucket(tag, id), id, name)
-  known[tag][id] = text
 end
 
 -- It will be written back.
 function jobs.change(job)
   job.text = nil
+  if job.run then
+    job.run = nil
+    runs.drop(job.tag, job.id)
+    if job.status == running then change.watch_lease(queues.of(job), job) end
+  end
   if job.is_changed then return end
   job.is_changed = true
   changed[#changed + 1] = job
@@ -387,15 +268,16 @@ end
 function jobs.remove(tag, id, name)
   local met = known[tag] or of_tag(tag)
   local job = met[id]
-  met[id] = false
-  if type(job) == 'table' then job.gone = true end
+  met[id], jobs.any_met = false, true
   local bucket = find_bucket(tag, id)
   if not bucket then return end
-  if not bucket.shrunk then
-    bucket.shrunk = true
-    shrunk[#shrunk + 1] = bucket
+  if type(job) == 'table' then
+    job.gone = true
+    if job.run then runs.drop(tag, id) end
+  else
+    runs.drop(tag, id)
   end
-  local list = later.list('removed', bucket.key)
+  local list = jobs.taken_from(bucket)
   list[#list + 1] = name or text_of(id)
 end
 
@@ -421,6 +303,7 @@ function jobs.save()
     later.append('fields', bucket.key, list)
   end
   emptied(written)
+  runs.save()
 end
 
 local buckets_at_once = 50
@@ -430,8 +313,8 @@ local read_at_once = 100
 local function ids_in(tag, first, low, high, backwards)
   local ids = {}
   for _, field in ipairs(redis_call('HKEYS', bucket_key(tag, first))) do
-    local id = tonumber(field)
-    if id >= low and id <= high then ids[#ids + 1] = id end
+    local id = #field == 16 and tonumber(field)
+    if id and id >= low and id <= high then ids[#ids + 1] = id end
   end
   if backwards then
     table.sort(ids, function(a, b) return a > b end)
@@ -466,15 +349,5 @@ function jobs.each(tag, low, high, backwards, show)
         end
       end
     end
-  end
-end
-
--- After everything has been written: buckets that hold nothing any more are forgotten.
-function jobs.drop_empty_buckets()
-  for _, bucket in ipairs(shrunk) do
-    if redis_call('EXISTS', bucket.key) == 0 then
-      redis_call('ZREM', index_of(bucket.tag), text_of(bucket.first))
-    end
-    buckets[bucket.tag], newest[bucket.tag] = nil, nil
   end
 end

@@ -4,7 +4,8 @@
 --   queues:names              sorted set: project, name; all with score 0, so in their order
 --   queue:{project}/{name}    hash: what a queue is and how many jobs it has of each kind
 --     …:scheduled …:retry …:leases    sorted sets by the time at which something happens
---     …:dlq …:finished                sorted sets by the time of the failure, of the end
+--     …:dlq                           sorted set by the time of the failure
+--     …:ended …:finished              list, sorted set by the time of the end (ended.lua)
 --     …:unique                        hash: key -> id of the job that holds it
 --     …:minutes                       hash: minute -> what happened in it, of the last hour
 --   due, forget               sorted sets: numbers of queues by when one of their jobs is due, or
@@ -38,9 +39,9 @@ local function meet(queue)
 end
 
 local number_fields = {'number', 'paused', 'draining', 'epoch', 'aside', 'next', 'forget',
-                       'dead_attempts', 'first_waiting', 'queued', 'scheduled', 'running',
+                       'dead_attempts', 'first_waiting', 'gone', 'queued', 'scheduled', 'running',
                        'retrying', 'completed', 'dead', 'cancelled'}
-local count_from = 10  -- from there on they count jobs
+local count_from = 11  -- from there on they count jobs
 
 local function rate_of(kept)
   return {limit = kept and kept.limit or 0, per = kept and kept.per_us or 1000000}
@@ -110,6 +111,7 @@ local function load(queue)
   queue.aside = number(5) or 0  -- jobs that are ready, but in no lane
   queue.next, queue.forget, queue.dead_attempts = number(6), number(7), number(8) or 0
   queue.first_waiting = number(9) or 0  -- no job with a smaller id waits
+  queue.gone = number(10) or 0  -- ids in `ended` whose jobs were deleted
   queue.count = {}
   for status = 0, 6 do queue.count[status] = number(count_from + status) or 0 end
   if not queue.number then return end
@@ -121,7 +123,8 @@ local function new_table(project, name, tag)
   local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}, top = 9,
                  to_tidy = true}
   queue.key = prefix .. 'queue:' .. project .. '/' .. name
-  for _, part in ipairs({'scheduled', 'retry', 'leases', 'dlq', 'finished', 'unique', 'minutes'}) do
+  for _, part in ipairs({'scheduled', 'retry', 'leases', 'dlq', 'finished', 'ended', 'unique',
+                       'minutes'}) do
     queue[part .. '_key'] = queue.key .. ':' .. part
   end
   by_name[project .. '\0' .. name] = queue
@@ -207,7 +210,7 @@ end
 function queues.find_forget(queue)
   local keep, time = queue.settings, nil
   if keep.keep_finished > 0 then
-    local first = first_of(queue.finished_key)
+    local first = ended.first_time(queue)
     time = first and first + keep.keep_finished
   end
   if keep.keep_dead > 0 then
@@ -323,8 +326,8 @@ end
 local function numbers_of(queue)
   local count = queue.count
   return queue.number, queue.paused and 1 or 0, queue.draining and 1 or 0, state.epoch, queue.aside,
-         queue.next or '', queue.forget or '', queue.dead_attempts, queue.first_waiting, count[0],
-         count[1], count[2], count[3], count[4], count[5], count[6]
+         queue.next or '', queue.forget or '', queue.dead_attempts, queue.first_waiting, queue.gone,
+         count[0], count[1], count[2], count[3], count[4], count[5], count[6]
 end
 
 -- What has changed since it was read.
@@ -358,6 +361,7 @@ end
 function queues.save()
   for _, queue in ipairs(met_queues) do
     if queue.number then
+      ended.save(queue)
       save_minutes(queue)
       save_holders(queue)
       if queue.is_changed then

@@ -174,7 +174,7 @@ function ready.expect(count) expected = count end
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
-          elements = {}, stamps = {}, names = {}, taken = 0, kept = {},
+          elements = {}, stamps = {}, names = {}, texts = {}, taken = 0, kept = {},
           ahead = max(read_ahead_first, min(expected, read_ahead_most))}
 end
 
@@ -188,27 +188,31 @@ local function read_on(lane, wanted)
     wanted = min(wanted, lane.front - count)
   end
   later.settle_list(key)
-  local ids, names = {}, {}
-  for _, element in ipairs(redis_call('LRANGE', key, first, first + wanted - 1)) do
+  local read = redis_call('LRANGE', key, first, first + wanted - 1)
+  local elements, names = lane.elements, lane.names
+  for i = 1, #read do
+    local element, at = read[i], count + i
     local id = tonumber(element)
-    local stamp = id and id + 1
     if not id then
+      local stamp
       id, stamp = string.match(element, '^(%d+):(%d+)$')
-      id, stamp = tonumber(id), tonumber(stamp)
+      id, lane.stamps[at] = tonumber(id), tonumber(stamp)
+      element = text_of(id)
     end
-    local at = count + #ids + 1
-    lane.elements[at], lane.stamps[at], lane.names[at] = id, stamp, element
-    ids[#ids + 1] = id
-    names[#ids] = stamp == id + 1 and element or text_of(id)
+    elements[at], names[at] = id, element
   end
-  jobs.prefetch_named(lane.queue.tag, ids, names)
-  return #ids > 0
+  jobs.read_named(lane.queue.tag, elements, names, count + 1, count + #read, lane.texts)
+  return #read > 0
 end
 
--- The job an element stands for, as `jobs.peek` answers it, unless it means nothing any more.
+-- The job an element stands for, a text or a table, unless it means nothing any more.
 local function job_at(lane, at)
-  local id, stamp = lane.elements[at], lane.stamps[at]
-  local job = jobs.peek(lane.queue.tag, id)
+  local id = lane.elements[at]
+  local stamp, job = lane.stamps[at] or id + 1, lane.texts[at]
+  if jobs.any_met then
+    local met = jobs.of_tag(lane.queue.tag)[id]
+    if met ~= nil then job = met end
+  end
   if not job then return nil end
   if type(job) == 'string' then
     return jobs.text_is_ready(job, lane.priority, stamp - id) and job
@@ -356,27 +360,12 @@ function cursor:close()
   end
 end
 
--- Takes the next job where that is easy: its text has been read, and it became available when it was
--- made. Its id, name and text.
-function ready.take_text(queue, texts)
+-- The lane to take from, where it has been opened and nothing stands aside. What is behind `taken`
+-- in it may be taken by whoever looks at each; an element without a stamp of its own is of a job
+-- that became ready when it was made.
+function ready.lane(queue)
   local self = queue.cursor
-  local lane = self and queue.aside == 0 and self.lanes[queue.top]
-  if not lane then return nil end
-  local at = lane.taken + 1
-  local id = lane.elements[at]
-  local text = id and texts[id]
-  if type(text) ~= 'string' or lane.stamps[at] ~= id + 1 or
-      not jobs.text_is_ready(text, lane.priority, 1) then
-    return nil
-  end
-  lane.taken = at
-  return id, lane.names[at], text
-end
-
--- What was taken last.
-function ready.put_back(queue)
-  local lane = queue.cursor.lanes[queue.top]
-  lane.taken = lane.taken - 1
+  return self and queue.aside == 0 and self.lanes[queue.top] or nil
 end
 
 -- Rewrites a little of each lane that is full of elements that mean nothing.

@@ -263,6 +263,9 @@ steps[11] = {
     elseif target == purge_dead then
       found = oldest_of(queue, queue.dlq_key, most, plan)
     else
+      local passed = 0
+      for _ in pairs(plan.addressed) do passed = passed + 1 end
+      ended.gather(queue, most + passed)
       found = oldest_of(queue, queue.finished_key, most, plan)
     end
     for _, job in ipairs(found) do change.forget(queue, job) end

@@ -35,24 +35,24 @@ local function is_held_back(queue, job)
   return most > 0 and ready.group_runs(queue, job.group) >= most
 end
 
--- The same for a job that is a text. Nothing for one of a group, else the new text and the end of
--- its lease.
+-- The same for a job that is a text: the end of its lease, its token, and both with its attempts as
+-- they are packed. Nothing for one of a group.
 local function start_text(queue, id, text, length, worker)
   local token = max(state.stamp + 1, now)
-  local started, till = jobs.text_started(text, id, length, worker, token, token + 1)
-  if not started then return nil end
+  local till, packed_token, answer = runs.start(queue, id, text, length, worker, token)
+  if not till then return nil end
   state.stamp = token + 1
   if queue.settings.rate.limit > 0 then rates.note_start(queue, nil) end
-  local count, name = queue.count, text_of(id)
+  local count = queue.count
   count[queued], count[running] = count[queued] - 1, count[running] + 1
   queues.change(queue)
-  later.score(queue.leases_key, name, till)
   queues.due_at(queue, till)
-  change.touch_text(queue.tag, id, name, started)
-  return started, till, token
+  change.hint_job(queue.tag, id)
+  return till, token, packed_token, answer
 end
 
--- What a lease has handed out: `add` gets queue, id, text, token, end of the lease of each.
+-- What a lease has handed out: `add` gets queue, id, text, token, end of the lease, and as they are
+-- packed the token, and attempts with that end. The text need not say what the run changes.
 -- False: it gave up before it had looked at every job.
 local function lease_from(queue, most, length, worker, plan, out)
   local cursor, parked, settings = ready.open(queue), 0, queue.settings
@@ -61,13 +61,13 @@ local function lease_from(queue, most, length, worker, plan, out)
     if settings.rate.limit > 0 and rates.queue_opens(queue) then break end
     local job, id = cursor:peek(most - out.count)
     if not job then break end
-    local text, till, token
+    local till, token, packed_token, packed
     if type(job) == 'string' and not plan.addressed[id] then
-      text, till, token = start_text(queue, id, job, length, worker or '')
+      till, token, packed_token, packed = start_text(queue, id, job, length, worker or '')
     end
-    if text then
+    if till then
       cursor:take(id)
-      out:add(queue, id, text, token, till)
+      out:add(queue, id, job, token, till, packed_token, packed)
     else
       job = jobs.find(queue.tag, id)
       if plan.addressed[id] then
@@ -80,7 +80,9 @@ local function lease_from(queue, most, length, worker, plan, out)
         else
           cursor:take(job)
           start_run(queue, job, length, worker)
-          out:add(queue, id, jobs.encode(job), job.token, job.leased_until)
+          out:add(queue, id, jobs.encode(job), job.token, job.leased_until,
+                  struct.pack('>I7', job.token),
+                  struct.pack('>Hi7', job.attempts, job.leased_until))
         end
       end
     end
@@ -121,13 +123,15 @@ function lease(numbers, most, length, worker, plan, out)
   return next_time
 end
 
-local runs = {}
-runs.__index = runs
+local leased = {}
+leased.__index = leased
 
-function runs:add(queue, id, text, token, till)
+-- Token, what the run changes, and the job as `answers.job` has it.
+function leased:add(queue, id, text, token, till, packed_token, packed)
   local count = self.count + 1
   self.count = count
-  self[count] = pack(token, till, queue.tag, id, queue.project, queue.name, #text) .. text
+  self[count] = pack(token, till, now, struct.unpack('>H', packed), self.worker, queue.tag, id,
+                     queue.project, queue.name, #text) .. text
   if self.kept then self.kept[count] = pack(token, till, queue.tag, id) end
 end
 
@@ -135,7 +139,7 @@ steps[2] = {
   arity = 4,
   check = function() end,
   apply = function(step, plan)
-    local out = setmetatable({count = 0, kept = plan.kept and {}}, runs)
+    local out = setmetatable({count = 0, worker = step[5], kept = plan.kept and {}}, leased)
     local next_time = lease(step[2], step[3], step[4], step[5], plan, out)
     local head = pack('l', next_time, out.count)
     if plan.kept then plan.kept = head .. concat(out.kept) end
@@ -163,11 +167,13 @@ end
 
 -- Why a run cannot be acknowledged.
 function ack_refused(tag, id, token)
-  local job = jobs.peek(tag, id)
-  if not job then return 'job_not_found' end
-  if type(job) == 'string' then
-    return not jobs.text_runs(job, id, token) and 'stale_token' or nil
+  local job = jobs.of_tag(tag)[id]
+  if type(job) ~= 'table' then
+    local runs_so = runs.has_token(tag, id, token)
+    if runs_so ~= nil then return not runs_so and 'stale_token' or nil end
+    job = jobs.find(tag, id)
   end
+  if not job then return 'job_not_found' end
   if job.status ~= running or job.token ~= token then return 'stale_token' end
 end
 
@@ -182,25 +188,29 @@ local function ack_job(job, packed_result)
   return job.attempts, job.run_at, job.cancel
 end
 
--- The run succeeded. Answers the job's attempts, when it was to run, whether it was to be cancelled.
-function ack(tag, id, packed_result)
-  local job = jobs.peek(tag, id)
-  if type(job) ~= 'string' then return ack_job(job, packed_result) end
-  local stamp, name = max(state.stamp + 1, now), text_of(id)
-  local text, place, looks = jobs.text_completed(job, id, packed_result, stamp)
-  if not text then return ack_job(jobs.find(tag, id), packed_result) end
-  state.stamp = stamp
-  local number, attempts, run_at, cancel, log = jobs.read_looks(place, looks)
-  local queue = queues.numbered(number)
-  later.score(queue.leases_key, name, false)
+-- The run succeeded: attempts, whether it was to be cancelled and when it was to run, as packed by
+-- `runs.complete`. `name`: the id as text.
+function ack(tag, id, name, token, packed_result)
+  local queue, packed
+  local version = max(state.stamp + 1, now)
+  if type(jobs.of_tag(tag)[id]) ~= 'table' then
+    queue, packed = runs.complete(tag, id, token, packed_result, version)
+  end
+  if not queue then
+    local attempts, run_at, cancel = ack_job(jobs.find(tag, id), packed_result)
+    return struct.pack('>HBi7', attempts, cancel and 1 or 0, run_at)
+  end
+  state.stamp = version
+  local names = ended.names(queue)
+  names[#names + 1] = name
   change.make_room(queue)
   queues.count_event(queue, now, 2)
   local count = queue.count
   count[running], count[completed] = count[running] - 1, count[completed] + 1
   queues.change(queue)
-  change.keep_ended(queue, name .. (log and 'C' or 'c'), now)
-  change.touch_text(tag, id, name, text)
-  return attempts, run_at, cancel
+  change.note_ended(queue, now)
+  change.hint_job(tag, id)
+  return packed
 end
 
 steps[3] = {
@@ -209,8 +219,9 @@ steps[3] = {
   check = function(step) return ack_refused(step[2], step[3], step[4]) end,
   apply = function(step)
     local tag, id = step[2], step[3]
-    local attempts, run_at, cancel = ack(tag, id, pack(step[5]))
-    return pack('c', tag, id, completed, attempts, run_at, cancel)
+    local packed = ack(tag, id, text_of(id), step[4], pack(step[5]))
+    local attempts, cancel, run_at = struct.unpack('>HBi7', packed)
+    return pack('c', tag, id, completed, attempts, run_at, cancel == 1)
   end,
 }
 
