@@ -169,8 +169,8 @@ function rows.start(queue, lane, most, length, worker, workers, before, out, rec
   return given
 end
 
-local endings = {}  -- the last three digits of an id
-for i = 0, 999 do endings[i] = format('%03d', i) end
+-- The last three digits of an id.
+local endings = runs.made_once(function(ending) return format('%03d', ending) end)
 
 local job_format = '>BBI4c0'
 

@@ -20,8 +20,18 @@ local kind_at = 4
 local largest_result = 512  -- bytes; a larger one is no part of a page
 local pages_known = 400
 
-local digits = {}  -- the last two of an id, as a byte
-for i = 0, 99 do digits[i] = char(i) end
+-- Values that are made when they are first asked for, by what they are made of.
+function runs.made_once(make)
+  return setmetatable({}, {
+    __index = function(all, of)
+      local value = make(of)
+      all[of] = value
+      return value
+    end,
+  })
+end
+
+local digits = runs.made_once(char)  -- the last two of an id, as a byte
 runs.digits = digits
 
 local written = {}                   -- pages to write back
