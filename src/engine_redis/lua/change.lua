@@ -5,7 +5,7 @@ local ended_in  -- queues in which a job ended, whose ended jobs may be too many
 
 local trims_at_once  -- one of them keeps exactly so many after every transaction
 
--- Below that a queue does, above it after every call.
+-- Below that a queue does, above it after every call, and up to as many more as ended in one call.
 local exactly_kept = 1000
 
 ended_in = {}
@@ -186,7 +186,7 @@ local function trim(queue, at_end)
   local keep = queue.settings.keep_finished_count
   if keep == 0 or (keep > exactly_kept and not at_end) then return false end
   local over = queue.count[completed] + queue.count[cancelled] - keep
-  if over > 0 then ended.forget(queue, min(over, 4000)) end
+  if over > 0 then ended.forget(queue, min(over, 4000), nil, keep > exactly_kept) end
   return over <= 4000
 end
 

@@ -117,8 +117,9 @@ end
 
 -- Forgets elements of the list from the first on, each as a whole, as long as they ended by
 -- `until_time` and before `other_time` (of the first in the sorted set) and there are no more than
--- `most`. How many jobs went, and whether there may be more of the same.
-local function forget_elements(queue, most, until_time, other_time)
+-- `most`. How many jobs went, and whether there may be more of the same. `roughly`: jobs that ended
+-- at the same time go in any order.
+local function forget_elements(queue, most, until_time, other_time, roughly)
   local batch = most > many and elements_at_once or 1
   local elements = redis_call('LRANGE', queue.ended_key, 0, batch)
   local went, taken, is_more = 0, 0, #elements > batch
@@ -126,7 +127,8 @@ local function forget_elements(queue, most, until_time, other_time)
     local element = elements[i]
     local time = time_of(element)
     if (until_time and time > until_time) or (other_time and other_time <= time) or
-        names_in(element) > most - went or time_of(elements[i + 1]) == time then
+        names_in(element) > most - went or
+        (not roughly and time_of(elements[i + 1]) == time) then
       is_more = false
       break
     end
@@ -183,13 +185,14 @@ local function other_time_of(queue)
   return tonumber(first[2])
 end
 
--- Forgets the oldest, so many at most; given `until_time`, only what ended by then.
-function ended.forget(queue, most, until_time)
+-- Forgets the oldest, so many at most; given `until_time`, only what ended by then. `roughly`:
+-- those of one call go together, and stay as long as they are more than that.
+function ended.forget(queue, most, until_time, roughly)
   settle_ended(queue)
   local left = most
   while left > 0 do
     local other_time = other_time_of(queue)
-    local went, is_more = forget_elements(queue, left, until_time, other_time)
+    local went, is_more = forget_elements(queue, left, until_time, other_time, roughly)
     left = left - went
     if not is_more and left > 0 then
       -- The first element that is there is not for the taking as it is.
@@ -202,6 +205,8 @@ function ended.forget(queue, most, until_time)
         return
       elseif other_time == time then
         spill(queue)
+      elseif roughly then
+        return
       else
         left = left - forget_some(queue, left)
       end
