@@ -9,11 +9,11 @@
 --   2  how many acknowledgements, whether there is a lease; of each acknowledgement tag, id, the
 --      same as text, token, packed result; queue, most jobs, length of the lease (0: the job's
 --      own), worker
---   3  a row of transactions with one acknowledgement, a lease of one job, or both: queue, how many,
---      1 where there are acknowledgements and 2 where there are leases, length of the lease, tag; of
---      each the id of a run, the same as text, token, packed result (none of them where there are
---      but leases), and the worker that takes the next job. They are done side by side where that
---      comes to the same: first every acknowledgement, then the leases
+--   3  a row of transactions with one acknowledgement, a lease of one job, or both: queue, how
+--      many, 1 where there are acknowledgements and 2 where there are leases, length of the lease,
+--      tag; of each the id of a run, the same as text, token, packed result (none of them where
+--      there are but leases), and the worker that takes the next job. They are done side by side
+--      where that comes to the same: first every acknowledgement, then the leases
 --   4  a row of transactions that make one job each: as 1
 -- The answer: now; of each transaction 0 and its outcomes, or 1, why it is refused and at which
 -- step. Of jobs: whether the settings had a say (1), the id of the first (that of each other is
