@@ -105,7 +105,9 @@ int run(int argc, char** argv) {
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
     std::string name = (with.directory / "millrace-bench-XXXXXX").string();
-    const std::filesystem::path directory = ::mkdtemp(name.data());
+    if (::mkdtemp(name.data()) == nullptr)
+      stop(fmt::format("{} is no directory to write to", with.directory.string()));
+    const std::filesystem::path directory = name;
     one_run(with, directory, out);
     std::filesystem::remove_all(directory);
   }

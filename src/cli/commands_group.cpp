@@ -36,21 +36,6 @@ result<std::string> group_of(const context& with) {
   return invalid("--group", "--group is missing: name the group that reads.");
 }
 
-// With `--json` the answer as it came.
-exit_code finish(const context& with, std::string_view command,
-                 const result<client::response>& answer,
-                 void (*print)(const context&, const json::value&)) {
-  if (!answer) return report_refusal(with, command, answer.error());
-  if (with.in.has("--json")) {
-    with.around.out << answer->body << '\n';
-    return exit_code::done;
-  }
-  const auto body = body_of(*answer);
-  if (!body) return report(with, body.error());
-  print(with, *body);
-  return exit_code::done;
-}
-
 void print_events(const context& with, const json::value& body) {
   const json::value* gap = member(body, "gap");
   if (gap != nullptr && gap->is_object()) {
@@ -120,7 +105,7 @@ exit_code read_events(context& with) {
                        .body = std::move(body).finish(),
                        .timeout = std::chrono::ceil<std::chrono::milliseconds>(longest) +
                                   std::chrono::seconds{30}});
-  const exit_code shown = finish(with, name, answer, &print_events);
+  const exit_code shown = print_answer(with, name, answer, &print_events);
   if (shown != exit_code::done || !with.in.has("--ack")) return shown;
   with.around.out << std::flush;
   const auto read = body_of(*answer);
@@ -155,7 +140,7 @@ exit_code settle(context& with, std::string_view name, std::string_view verb) {
     to.around.out << fmt::format("{} done, {} pending\n", count_at(done, "settled"),
                                  count_at(done, "pending"));
   };
-  const exit_code shown = finish(with, name, answer, print);
+  const exit_code shown = print_answer(with, name, answer, print);
   if (shown != exit_code::done) return shown;
   const auto done = body_of(*answer);
   if (!done) return report(with, done.error());
@@ -173,7 +158,7 @@ exit_code give_back(context& with) { return settle(with, "events release", ":rel
 exit_code list_groups(context& with) {
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "events groups", server.error());
-  return finish(
+  return print_answer(
       with, "events groups", (*server)->get(stream_target(with, "/groups")),
       [](const context& to, const json::value& body) {
         table shown{{{"GROUP"},
@@ -221,13 +206,13 @@ exit_code set_group(context& with) {
   if (with.in.has("--move")) body.flag("move", true);
   auto server = server_call::open(with);
   if (!server) return report_usage(with, "events group-set", server.error());
-  return finish(with, "events group-set",
-                (*server)->put(group_target(with), std::move(body).finish()),
-                [](const context& to, const json::value& group) {
-                  to.around.out << fmt::format(
-                      "behind {}, {} pending, {} waiting\n", count_at(group, "offset"),
-                      count_at(group, "pending"), count_at(group, "waiting"));
-                });
+  return print_answer(with, "events group-set",
+                      (*server)->put(group_target(with), std::move(body).finish()),
+                      [](const context& to, const json::value& group) {
+                        to.around.out << fmt::format(
+                            "behind {}, {} pending, {} waiting\n", count_at(group, "offset"),
+                            count_at(group, "pending"), count_at(group, "waiting"));
+                      });
 }
 
 exit_code remove_group(context& with) {

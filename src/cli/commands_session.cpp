@@ -84,20 +84,6 @@ void print_session(const context& with, const json::value& session) {
   if (const json::value* data = member(session, "data")) print("data", json_text(*data));
 }
 
-exit_code print_answer(const context& with, std::string_view command,
-                       const result<client::response>& answer,
-                       void (*print)(const context&, const json::value&)) {
-  if (!answer) return report_refusal(with, command, answer.error());
-  if (with.in.has("--json")) {
-    with.around.out << answer->body << '\n';
-    return exit_code::done;
-  }
-  const auto session = body_of(*answer);
-  if (!session) return report(with, session.error());
-  print(with, *session);
-  return exit_code::done;
-}
-
 exit_code begin(context& with) {
   json_writer body;
   result<void> read = add_owner(with, body);

@@ -1,10 +1,8 @@
-#include "captured.hpp"
-#include "config.hpp"
+#include "configured.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -15,37 +13,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class CacheConfiguration : public ::testing::Test {
+class CacheConfiguration : public Configured {
 protected:
-  void SetUp() override {
-    std::string pattern = std::filesystem::temp_directory_path() / "millrace-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  [[nodiscard]] result<serve_settings> load(std::string_view toml) {
-    const std::filesystem::path file = directory_ / "c.toml";
-    std::ofstream{file} << toml;
-    const surroundings around = world_.around();
-    return load_settings(parsed({"serve", "--config", file.string()}).in, around);
-  }
-  [[nodiscard]] std::string complaint(std::string_view toml) {
-    const auto loaded = load(toml);
-    if (loaded) return "none";
-    const std::string& field = loaded.error().field;
-    return field.substr(field.rfind("c.toml") == std::string::npos ? 0 : field.rfind("c.toml")) +
-           "| " + loaded.error().detail;
-  }
   static const cache::family_spec* family(const serve_settings& of, std::string_view name) {
     const cache::family* const found = of.declared->families.find(name);
     return found == nullptr ? nullptr : &found->spec;
   }
   static constexpr std::string_view key =
       "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-
-  captured world_;
-  std::filesystem::path directory_;
 };
 
 TEST_F(CacheConfiguration, HasNoFamiliesWhereNoneAreSaid) {

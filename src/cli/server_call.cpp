@@ -115,6 +115,20 @@ exit_code report_refusal(const context& with, std::string_view command_name, con
   return by_what_was_typed ? report_usage(with, command_name, why) : report(with, why);
 }
 
+exit_code print_answer(const context& with, std::string_view command_name,
+                       const result<client::response>& answer,
+                       void (*print)(const context&, const json::value&)) {
+  if (!answer) return report_refusal(with, command_name, answer.error());
+  if (with.in.has("--json")) {
+    with.around.out << answer->body << '\n';
+    return exit_code::done;
+  }
+  const auto body = body_of(*answer);
+  if (!body) return report(with, body.error());
+  print(with, *body);
+  return exit_code::done;
+}
+
 exit_code report_usage(const context& with, std::string_view command_name, const error& why) {
   error shown = why;
   if (const std::string_view typed = option_of(command_name, why.field); !typed.empty()) {

@@ -54,6 +54,11 @@ exit_code report_usage(const context& with, std::string_view command, const erro
 /// Of an answer to what a command's options said: as `report_usage` where those were wrong.
 exit_code report_refusal(const context& with, std::string_view command, const error& why);
 
+/// Prints an answer: with `--json` as it came, else as `print` does; reports what is none.
+exit_code print_answer(const context& with, std::string_view command,
+                       const result<client::response>& answer,
+                       void (*print)(const context&, const json::value&));
+
 [[nodiscard]] exit_code exit_code_of(const error& why) noexcept;
 
 }  // namespace millrace::cli

@@ -50,6 +50,20 @@ std::vector<std::uint64_t> lapsed(const group_state& of, timestamp now, std::siz
   return out;
 }
 
+std::vector<pending_delivery> pending_of(const group_state& of, const list_pending& what) {
+  std::vector<pending_delivery> out;
+  const std::size_t most = std::clamp<std::size_t>(what.limit, 1, page_items_max);
+  for (auto each = of.pending.upper_bound(what.after); each != of.pending.end(); ++each) {
+    if (out.size() == most) break;
+    out.push_back({.offset = each->first,
+                   .consumer = each->second.consumer,
+                   .deliveries = each->second.deliveries,
+                   .delivered_at = each->second.delivered_at,
+                   .lease_ends_at = each->second.lease_ends_at});
+  }
+  return out;
+}
+
 bool refuses(const group_state& of, const settle_deliveries& step) {
   return step.all && std::ranges::any_of(step.offsets, [&](std::uint64_t offset) {
            return of.of(step, offset) == nullptr;

@@ -177,20 +177,9 @@ result<engine::answer> group_writer::answer(const engine::list_groups& what) {
 }
 
 result<engine::answer> group_writer::answer(const engine::list_pending& what) {
-  std::vector<engine::pending_delivery> out;
   const kept_group* group = groups_.find(what.group);
-  if (group == nullptr) return out;
-  const std::size_t most = std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
-  const auto& pending = group->state.pending;
-  for (auto each = pending.upper_bound(what.after); each != pending.end(); ++each) {
-    if (out.size() == most) break;
-    out.push_back({.offset = each->first,
-                   .consumer = each->second.consumer,
-                   .deliveries = each->second.deliveries,
-                   .delivered_at = each->second.delivered_at,
-                   .lease_ends_at = each->second.lease_ends_at});
-  }
-  return out;
+  if (group == nullptr) return std::vector<engine::pending_delivery>{};
+  return engine::pending_of(group->state, what);
 }
 
 }  // namespace millrace::embedded

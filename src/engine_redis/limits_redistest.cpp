@@ -1,10 +1,9 @@
-#include "testing_redis.hpp"
+#include "testing_on_server.hpp"
 
 #include <millrace/base/testing.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
 
-#include <boost/asio/this_coro.hpp>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -24,33 +23,9 @@ using namespace std::chrono_literals;
 using namespace engine;
 using redis::testing::redis_server;
 
-std::unique_ptr<redis_store> open_on(const redis_server& server) {
-  options with;
-  with.where.over = redis::address::transport::unix_socket;
-  with.where.path = server.socket();
-  auto opened = redis_store::open(std::move(with));
-  if (opened) return std::move(*opened);
-  ADD_FAILURE() << opened.error().code << ": " << opened.error().detail;
-  return nullptr;
-}
-
-awaitable<std::string> evaluate(std::string socket, std::string script) {
-  redis::connection_options how;
-  how.where.over = redis::address::transport::unix_socket;
-  how.where.path = std::move(socket);
-  how.use = redis::connection_use::dedicated;
-  redis::connection link(co_await asio::this_coro::executor, std::move(how));
-  redis::command what("EVAL");
-  what.arg(script).arg("0");
-  const result<redis::reply> answered = co_await link.call(std::move(what));
-  co_await link.stop();
-  co_return answered ? std::string(answered->text()) : std::string(answered.error().code);
-}
-
 /// Milliseconds until a key ends by itself; -1: never, -2: it is not there.
 long ends_in(const redis_server& server, const std::string& key) {
-  const std::string text =
-      run_coro(evaluate(server.socket(), "return tostring(redis.call('PTTL', '" + key + "'))"));
+  const std::string text = ask(server, "return tostring(redis.call('PTTL', '" + key + "'))");
   return std::stol(text);
 }
 
@@ -91,8 +66,7 @@ TEST(RedisLimits, EndByThemselves) {
     EXPECT_GT(left, 0) << key;
     EXPECT_LE(left, most) << key;
   }
-  const std::string all =
-      run_coro(evaluate(server.socket(), "return tostring(#redis.call('KEYS', '*rate_limit*'))"));
+  const std::string all = ask(server, "return tostring(#redis.call('KEYS', '*rate_limit*'))");
   EXPECT_EQ(all, "4");
 }
 
@@ -209,14 +183,13 @@ TEST(RedisLimits, TouchNothingWhereTheirKeyIsOfAnotherType) {
   const redis_server server;
   const auto store = open_on(server);
   const std::string key = "'{millrace}:rate_limit:default:user:42:60'";
-  run_coro(evaluate(server.socket(), "return redis.call('RPUSH', " + key + ", 'mine')"));
+  ask(server, "return redis.call('RPUSH', " + key + ", 'mine')");
   transaction one;
   one.steps.emplace_back(take_limits{.checks = {per_minute(10)}});
   const commit_result refused = blocking::commit(*store, std::move(one));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().why.code, "wrong_type");
-  EXPECT_EQ(run_coro(evaluate(server.socket(), "return redis.call('LINDEX', " + key + ", 0)")),
-            "mine");
+  EXPECT_EQ(ask(server, "return redis.call('LINDEX', " + key + ", 0)"), "mine");
 }
 
 TEST(RedisLimits, OutliveTheProcessesThatCharged) {

@@ -1,10 +1,9 @@
-#include "testing_redis.hpp"
+#include "testing_on_server.hpp"
 
 #include <millrace/base/testing.hpp>
 #include <millrace/engine/async.hpp>
 #include <millrace/engine_redis/redis_store.hpp>
 
-#include <boost/asio/this_coro.hpp>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -25,33 +24,6 @@ using namespace engine;
 using redis::testing::redis_server;
 
 const lock_key door{.resource = "door"};
-
-std::unique_ptr<redis_store> open_on(const redis_server& server) {
-  options with;
-  with.where.over = redis::address::transport::unix_socket;
-  with.where.path = server.socket();
-  auto opened = redis_store::open(std::move(with));
-  if (opened) return std::move(*opened);
-  ADD_FAILURE() << opened.error().code << ": " << opened.error().detail;
-  return nullptr;
-}
-
-awaitable<std::string> evaluate(std::string socket, std::string script) {
-  redis::connection_options how;
-  how.where.over = redis::address::transport::unix_socket;
-  how.where.path = std::move(socket);
-  how.use = redis::connection_use::dedicated;
-  redis::connection link(co_await asio::this_coro::executor, std::move(how));
-  redis::command what("EVAL");
-  what.arg(script).arg("0");
-  const result<redis::reply> answered = co_await link.call(std::move(what));
-  co_await link.stop();
-  co_return answered ? std::string(answered->text()) : std::string(answered.error().code);
-}
-
-std::string ask(const redis_server& server, const std::string& script) {
-  return run_coro(evaluate(server.socket(), script));
-}
 
 commit_result commit(store& where, step what) {
   transaction one;

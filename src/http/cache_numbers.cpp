@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string_view>
 
 /// What the cache counts, as JSON and for Prometheus; and what families say.
@@ -34,6 +35,22 @@ void append_texts(std::string& out, std::string_view member,
   out += ']';
 }
 
+struct metric {
+  std::string_view name;
+  std::string_view type;
+  std::string_view help;
+  std::uint64_t value;
+};
+
+void append_metrics(std::string& out, std::string_view of, std::span<const metric> metrics) {
+  for (const metric& each : metrics) {
+    fmt::format_to(std::back_inserter(out),
+                   "# HELP millrace_{0}_{1} {2}\n# TYPE millrace_{0}_{1} {3}\n"
+                   "millrace_{0}_{1} {4}\n",
+                   of, each.name, each.help, each.type, each.value);
+  }
+}
+
 }  // namespace
 
 double hit_rate(const cache::cache_numbers& of) noexcept {
@@ -44,12 +61,6 @@ double hit_rate(const cache::cache_numbers& of) noexcept {
 
 void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
                           const cache::cache_numbers& of_process) {
-  struct metric {
-    std::string_view name;
-    std::string_view type;
-    std::string_view help;
-    std::uint64_t value;
-  };
   const std::array metrics{
       metric{"entries", "gauge", "Entries in the cache.", of_store.entries},
       metric{"bytes", "gauge", "What they count against the quota.", of_store.bytes},
@@ -65,22 +76,11 @@ void append_cache_metrics(std::string& out, const engine::read_cache_stats::numb
       metric{"undecodable_total", "counter", "Entries that could not be read.",
              of_process.undecodable},
   };
-  for (const metric& each : metrics) {
-    fmt::format_to(std::back_inserter(out),
-                   "# HELP millrace_cache_{0} {1}\n# TYPE millrace_cache_{0} {2}\n"
-                   "millrace_cache_{0} {3}\n",
-                   each.name, each.help, each.type, each.value);
-  }
+  append_metrics(out, "cache", metrics);
 }
 
 void append_near_metrics(std::string& out, const cache::local_cache_usage& near,
                          std::uint64_t hits) {
-  struct metric {
-    std::string_view name;
-    std::string_view type;
-    std::string_view help;
-    std::uint64_t value;
-  };
   const std::array metrics{
       metric{"entries", "gauge", "Entries in the memory of this server.", near.entries},
       metric{"bytes", "gauge", "What they take there.", near.bytes},
@@ -89,44 +89,39 @@ void append_near_metrics(std::string& out, const cache::local_cache_usage& near,
       metric{"evictions_total", "counter", "Entries that had to go there to make room.",
              near.evictions},
   };
-  for (const metric& each : metrics) {
-    fmt::format_to(std::back_inserter(out),
-                   "# HELP millrace_cache_near_{0} {1}\n# TYPE millrace_cache_near_{0} {2}\n"
-                   "millrace_cache_near_{0} {3}\n",
-                   each.name, each.help, each.type, each.value);
-  }
+  append_metrics(out, "cache_near", metrics);
 }
 
 void append_family_metrics(std::string& out, const std::vector<cache::family_numbers>& of) {
   using cache::family_figures;
   using cache::family_numbers;
-  struct metric {
+  struct by_family {
     std::string_view name;
     std::string_view help;
     double (*value)(const family_numbers&);
   };
   static constexpr auto count = [](std::uint64_t number) { return static_cast<double>(number); };
   static constexpr std::array metrics{
-      metric{"hits_total", "Reads that found a value, by family; - for keys of none.",
-             [](const family_numbers& one) { return count(one.figures.hits); }},
-      metric{"stale_total", "Of these: stale ones.",
-             [](const family_numbers& one) { return count(one.figures.stale); }},
-      metric{"misses_total", "Reads that found nothing.",
-             [](const family_numbers& one) { return count(one.figures.misses); }},
-      metric{"puts_total", "Values that were put.",
-             [](const family_numbers& one) { return count(one.figures.stored); }},
-      metric{"put_bytes_total", "Their bytes, before they were compressed or encrypted.",
-             [](const family_numbers& one) { return count(one.figures.stored_bytes); }},
-      metric{"loads_total", "Claims that were filled.",
-             [](const family_numbers& one) { return count(one.figures.loads); }},
-      metric{"load_seconds_total", "How long loading took, together.",
-             [](const family_numbers& one) { return to_seconds(one.figures.load_time); }},
-      metric{"undecodable_total", "Entries that could not be read.",
-             [](const family_numbers& one) { return count(one.figures.undecodable); }},
-      metric{"near_evictions_total", "Entries that had to go near to make room.",
-             [](const family_numbers& one) { return count(one.near.evictions); }},
+      by_family{"hits_total", "Reads that found a value, by family; - for keys of none.",
+                [](const family_numbers& one) { return count(one.figures.hits); }},
+      by_family{"stale_total", "Of these: stale ones.",
+                [](const family_numbers& one) { return count(one.figures.stale); }},
+      by_family{"misses_total", "Reads that found nothing.",
+                [](const family_numbers& one) { return count(one.figures.misses); }},
+      by_family{"puts_total", "Values that were put.",
+                [](const family_numbers& one) { return count(one.figures.stored); }},
+      by_family{"put_bytes_total", "Their bytes, before they were compressed or encrypted.",
+                [](const family_numbers& one) { return count(one.figures.stored_bytes); }},
+      by_family{"loads_total", "Claims that were filled.",
+                [](const family_numbers& one) { return count(one.figures.loads); }},
+      by_family{"load_seconds_total", "How long loading took, together.",
+                [](const family_numbers& one) { return to_seconds(one.figures.load_time); }},
+      by_family{"undecodable_total", "Entries that could not be read.",
+                [](const family_numbers& one) { return count(one.figures.undecodable); }},
+      by_family{"near_evictions_total", "Entries that had to go near to make room.",
+                [](const family_numbers& one) { return count(one.near.evictions); }},
   };
-  for (const metric& each : metrics) {
+  for (const by_family& each : metrics) {
     if (of.empty()) return;
     fmt::format_to(std::back_inserter(out),
                    "# HELP millrace_cache_family_{0} {1}\n# TYPE millrace_cache_family_{0} "

@@ -107,14 +107,6 @@ constexpr std::array group_rules{
                }},
 };
 
-template <class Target>
-result<void> decode(std::string_view body, std::span<const member_rule<Target>> rules,
-                    Target& into) {
-  const result<json::value> parsed = parse_json(body.empty() ? std::string_view{"{}"} : body);
-  if (!parsed) return std::unexpected(parsed.error());
-  return read_members<Target>(*parsed, rules, into, {});
-}
-
 void append_text(std::string& out, std::string_view member, std::string_view text) {
   out += member;
   append_json_string(out, text);
@@ -134,7 +126,7 @@ void append_group_members(std::string& out, const engine::group_info& what) {
 result<group_read_request> decode_group_read(std::string_view body, engine::stream_key stream) {
   group_read_request out;
   out.step.group.stream = std::move(stream);
-  result<void> read = decode<group_read_request>(body, read_rules, out);
+  result<void> read = read_body<group_read_request>(body, read_rules, out);
   if (!read) return std::unexpected(std::move(read.error()));
   if (out.step.group.group.empty()) {
     return invalid("group", "group is missing: name the group that reads.");
@@ -150,7 +142,7 @@ result<engine::settle_deliveries> decode_settle(std::string_view body, engine::s
                                 .what = what};
   out.all = all;
   const bool has_lease = what == engine::settle_deliveries::verdict::extend;
-  result<void> read = decode<engine::settle_deliveries>(
+  result<void> read = read_body<engine::settle_deliveries>(
       body, std::span{settle_rules}.subspan(has_lease ? 0 : 1), out);
   if (!read) return std::unexpected(std::move(read.error()));
   if (out.group.group.empty()) {
@@ -161,7 +153,7 @@ result<engine::settle_deliveries> decode_settle(std::string_view body, engine::s
 
 result<group_request> decode_group(std::string_view body) {
   group_request out;
-  result<void> read = decode<group_request>(body, group_rules, out);
+  result<void> read = read_body<group_request>(body, group_rules, out);
   if (!read) return std::unexpected(std::move(read.error()));
   return out;
 }

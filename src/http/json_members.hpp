@@ -2,6 +2,7 @@
 
 #include <millrace/base/clock.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/base/json.hpp>
 #include <millrace/engine/job.hpp>
 
 #include <boost/json/value.hpp>
@@ -60,6 +61,15 @@ template <class Target>
     if (!read) return read;
   }
   return {};
+}
+
+/// Reads a body whose members stand in it directly; an empty one has none.
+template <class Target>
+[[nodiscard]] result<void> read_body(std::string_view body,
+                                     std::span<const member_rule<Target>> rules, Target& into) {
+  const result<json::value> parsed = parse_json(body.empty() ? std::string_view{"{}"} : body);
+  if (!parsed) return std::unexpected(parsed.error());
+  return read_members<Target>(*parsed, rules, into, {});
 }
 
 [[nodiscard]] result<std::string> read_text(const json::value& from, const field_path& field);

@@ -87,14 +87,6 @@ constexpr std::array connection_rules{
     connection_rule{"ttl", &read_ttl<engine::put_connection>},
 };
 
-template <class Target>
-result<void> read_body(std::string_view body, std::span<const member_rule<Target>> rules,
-                       Target& into) {
-  const result<json::value> parsed = parse_json(body.empty() ? std::string_view{"{}"} : body);
-  if (!parsed) return std::unexpected(parsed.error());
-  return read_members<Target>(*parsed, rules, into, {});
-}
-
 void append_text(std::string& out, std::string_view member, std::string_view text) {
   out += member;
   append_json_string(out, text);

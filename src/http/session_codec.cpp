@@ -110,14 +110,6 @@ constexpr std::array rotate_rules{
     rotate_rule{"when_full", &read_when_full<engine::rotate_session>},
 };
 
-template <class Target>
-result<void> read_body(std::string_view body, std::span<const member_rule<Target>> rules,
-                       Target& into) {
-  const result<json::value> parsed = parse_json(body);
-  if (!parsed) return std::unexpected(parsed.error());
-  return read_members<Target>(*parsed, rules, into, {});
-}
-
 // The fields of `data`, each with its bytes; empty where it is not given.
 // Requires: `body` has been parsed.
 result<std::optional<engine::session_fields>> read_data(std::string_view body) {

@@ -166,20 +166,9 @@ result<engine::answer> model_state::read(const engine::list_groups& what) const 
 }
 
 result<engine::answer> model_state::read(const engine::list_pending& what) const {
-  std::vector<engine::pending_delivery> out;
   const auto at = groups_.find(what.group);
-  if (at == groups_.end()) return out;
-  const std::size_t most = std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
-  const auto& pending = at->second.pending;
-  for (auto each = pending.upper_bound(what.after); each != pending.end(); ++each) {
-    if (out.size() == most) break;
-    out.push_back({.offset = each->first,
-                   .consumer = each->second.consumer,
-                   .deliveries = each->second.deliveries,
-                   .delivered_at = each->second.delivered_at,
-                   .lease_ends_at = each->second.lease_ends_at});
-  }
-  return out;
+  if (at == groups_.end()) return std::vector<engine::pending_delivery>{};
+  return engine::pending_of(at->second, what);
 }
 
 }  // namespace millrace::model

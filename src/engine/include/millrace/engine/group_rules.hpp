@@ -41,6 +41,10 @@ struct group_state {
 [[nodiscard]] std::vector<std::uint64_t> lapsed(const group_state& of, timestamp now,
                                                 std::size_t most);
 
+/// What the query asks for, of a group that is there.
+[[nodiscard]] std::vector<pending_delivery> pending_of(const group_state& of,
+                                                       const list_pending& what);
+
 /// The first offset that is not pending for the consumer, where the step wants all.
 [[nodiscard]] bool refuses(const group_state& of, const settle_deliveries& step);
 /// Requires: not refused. `changed` names the offsets of which something is to be written.
