@@ -9,7 +9,7 @@
 namespace millrace::engine_redis {
 
 /// What the keys look like; a store with another one is not touched.
-inline constexpr int layout_version = 3;
+inline constexpr int layout_version = 4;
 
 /// How a server calls the script: as a function where it has functions (Redis 7, Valkey), so that
 /// what the script makes of itself outlives the call; else as a script.
