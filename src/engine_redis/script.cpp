@@ -60,6 +60,7 @@ std::string script_body(std::uint64_t cache_bytes_max) {
       engine::lock_holders_max, engine::lock_waiters_max, micros(engine::lock_turn),
       engine::fences_max, micros(engine::fence_kept), engine::stream_groups_max, engine::groups_max,
       engine::group_pending_max);
+  text += fmt::format("limits.correlated = {}\n", engine::correlated_max);
   for (const std::string_view part : script_parts) text += part;
   return text;
 }
