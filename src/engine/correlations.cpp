@@ -9,8 +9,7 @@ namespace millrace::engine {
 bool is_correlated(const job& what, const list_correlated& asked) {
   if (what.queue.project != asked.project) return false;
   const std::string& carried = what.spec.correlation_id;
-  return carried.empty() ? what.id.text() == asked.correlation_id
-                         : carried == asked.correlation_id;
+  return carried.empty() ? what.id.text() == asked.correlation_id : carried == asked.correlation_id;
 }
 
 std::size_t page_bytes_of(const job& what) noexcept {

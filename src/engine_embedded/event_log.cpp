@@ -30,8 +30,7 @@ const stream_state* event_log::stream_of_row(std::int64_t row) const {
   return at == by_row_.end() ? nullptr : at->second;
 }
 
-std::optional<engine::event> event_log::event_of_row(const stream_state& stream,
-                                                     std::int64_t row) {
+std::optional<engine::event> event_log::event_of_row(const stream_state& stream, std::int64_t row) {
   return event_at(stream, offset_of(row));
 }
 

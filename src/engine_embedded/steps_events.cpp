@@ -41,9 +41,9 @@ engine::outcome group_writer::apply(engine::publish_event& step, const plan&) {
   const std::string carried = step.what.correlation_id;
   const engine::event_published made =
       events_.publish(stream, std::move(step.what), stamps_.next(now_), now_);
-  note_carried(step.stream.project, carried,
-               {.stamp = made.place.stamp,
-                .event_row = event_log::row_of(stream, made.place.offset)});
+  note_carried(
+      step.stream.project, carried,
+      {.stamp = made.place.stamp, .event_row = event_log::row_of(stream, made.place.offset)});
   return made;
 }
 

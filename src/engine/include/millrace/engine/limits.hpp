@@ -104,8 +104,8 @@ inline constexpr std::size_t stream_groups_max = 100;
 inline constexpr std::size_t groups_max = 10'000;
 /// Events of a group that are delivered and not settled; no new ones are delivered beyond it.
 inline constexpr std::size_t group_pending_max = 10'000;
-/// Jobs and events of which a store remembers what correlation id they carry, so that they are found
-/// by it; beyond it the oldest are not.
+/// Jobs and events of which a store remembers what correlation id they carry, so that they are
+/// found by it; beyond it the oldest are not.
 inline constexpr std::size_t correlated_max = 1'000'000;
 
 }  // namespace millrace::engine
