@@ -91,7 +91,8 @@ TEST(LockRules, TurnsThatNobodyTakesBecomeShorter) {
     EXPECT_TRUE(expire_lock(of, now));
     EXPECT_EQ(call_waiters(of, now), std::vector<std::string>{next});
   }
-  EXPECT_EQ(turns, (std::vector<duration>{lock_turn, lock_turn / 2, lock_turn / 4, lock_turn_min}));
+  const duration longest = lock_turn;
+  EXPECT_EQ(turns, (std::vector<duration>{longest, longest / 2, longest / 4, lock_turn_min}));
   // One that is taken ends the row.
   EXPECT_TRUE(take(of, ask("f")));
   drop_lock(of, key, "f");
