@@ -119,6 +119,7 @@ TEST_P(Correlation, FollowsAJobThroughItsLife) {
   ack(run_of);
   EXPECT_EQ(status(), "completed");
   advance(25h);
+  settle();
   EXPECT_EQ(status(), "gone");
 }
 
