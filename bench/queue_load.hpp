@@ -28,8 +28,8 @@ struct settings {
   bool pickup_only{false};
 };
 
-/// `--jobs N --callers N --runs N --once --json --pickup --dir DIRECTORY --redis URL`; ends the program at
-/// anything else.
+/// `--jobs N --callers N --runs N --once --json --pickup --dir DIRECTORY --redis URL`; ends the
+/// program at anything else.
 [[nodiscard]] settings parse(int argc, char** argv);
 
 /// Ends the program: no figure is worth anything then.

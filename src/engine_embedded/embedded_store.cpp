@@ -334,8 +334,7 @@ void store_impl::finish_group(result<group_report> report) {
     return;
   }
   const bool few = recent_group_ <= settled_here_max && inbox_.empty();
-  const log_syncer::where place =
-      !report->sync_first || few ? at_once_ : log_syncer::where::apart;
+  const log_syncer::where place = !report->sync_first || few ? at_once_ : log_syncer::where::apart;
   // Told before the end of the sync: whoever is woken asks, and is answered behind it.
   const auto tell = [&] {
     for (const hint& each : report->hints) hints_.notify(each.what, each.count);

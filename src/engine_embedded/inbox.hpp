@@ -100,8 +100,8 @@ public:
   }
 
   /// The calling thread takes the place of the one that waits in `take`, which stays there, until
-  /// `step_back`; so many transactions of its own count as taken from here. False, and nothing else,
-  /// unless that one waits for a first message, and there is none.
+  /// `step_back`; so many transactions of its own count as taken from here. False, and nothing
+  /// else, unless that one waits for a first message, and there is none.
   [[nodiscard]] bool stand_in(std::size_t transactions) {
     const std::lock_guard lock(mutex_);
     if (!waiting_ || stood_in_ || closing_ || enough_ != 1 || !messages_.empty()) return false;

@@ -16,8 +16,8 @@ namespace millrace::embedded {
 /// Syncs the log on a thread of its own, so that the next group is built meanwhile, and gives the
 /// answers of a group once it is on disk. Groups are answered in the order in which they came.
 /// Where nothing is to be built meanwhile, the thread that adds a group may settle it itself, which
-/// saves waking another; or it says beforehand that one will come, and the thread wakes up while the
-/// group is being built.
+/// saves waking another; or it says beforehand that one will come, and the thread wakes up while
+/// the group is being built.
 ///
 /// Errors:    once a sync has failed nothing is synced any more: it is not known what is on disk.
 /// Threading: `add`, `expect`, `wait_for_room` and `drain` from one thread at a time (the writer).
