@@ -163,7 +163,7 @@ TEST(EmbeddedStore, CallersWhoExecuteForTheWriterTakeTurnsWithIt) {
         for (int i = 0; i < each; ++i) {
           enqueue(**store, std::to_string(caller * each + i));
           // Now all at once, now one by one, when the writer sleeps.
-          if ((i / 10 + caller) % 3 == 0) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+          for (int rest = (i / 10 + caller) % 3 * 50; rest > 0; --rest) std::this_thread::yield();
         }
       });
     }
