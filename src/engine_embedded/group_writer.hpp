@@ -2,6 +2,7 @@
 
 #include "cache_rows.hpp"
 #include "cache_table.hpp"
+#include "correlation_index.hpp"
 #include "event_groups.hpp"
 #include "event_log.hpp"
 #include "hot_jobs.hpp"
@@ -412,6 +413,24 @@ private:
   [[nodiscard]] candidates list_newest(const queue_state& queue, const engine::job_filter& filter,
                                        const std::optional<place>& after);
 
+  // list_correlated.cpp
+  struct carrying_event {
+    correlation_index::place at;
+    std::uint64_t hash{0};
+  };
+  void note_carried(const std::string& project, const std::string& id, correlation_index::place at);
+  void load_carrying_events();
+  /// Those of them with smaller stamps.
+  void note_loaded_events(std::uint64_t below);
+  void note_loaded_job(const queue_state& queue, std::uint64_t id, std::string_view carried);
+  [[nodiscard]] std::optional<engine::job> job_of_stamp(std::uint64_t stamp);
+  [[nodiscard]] std::optional<engine::job> job_itself(const engine::list_correlated& what,
+                                                      std::uint64_t bound);
+  [[nodiscard]] bool add_event(const engine::list_correlated& what,
+                               const correlation_index::place& at,
+                               engine::list_correlated::page& into);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_correlated& what);
+
   // load.cpp
   [[nodiscard]] result<void> begin_life(timestamp now);
   void load_queues(memory_state& into);
@@ -471,6 +490,7 @@ private:
   engine::limit_table limits_;
   /// When the first of the budgets that are rows is over; none is over before.
   timestamp first_budget_end_{timestamp::max()};
+  correlation_index correlated_;
   event_log events_;
   live_table live_;
   session_table sessions_;
@@ -497,6 +517,7 @@ private:
   std::size_t ended_unswept_{0};
 
   // Of `load_jobs`.
+  std::vector<carrying_event> carrying_events_;
   std::priority_queue<loaded_job, std::vector<loaded_job>, std::greater<>> loaded_;
   bool memory_is_stale_{false};
 };
