@@ -114,7 +114,9 @@ using query =
                  // Sessions.
                  find_session, list_sessions,
                  // Holders and groups of consumers.
-                 list_lock_holders, list_groups, list_pending>;
+                 list_lock_holders, list_groups, list_pending,
+                 // Blocks of the limiter.
+                 list_limit_blocks>;
 using answer =
     std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
                  std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
@@ -128,7 +130,9 @@ using answer =
                  // Sessions.
                  std::optional<session_info>, session_page,
                  // Holders and groups of consumers.
-                 std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>>;
+                 std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>,
+                 // Blocks of the limiter.
+                 limit_block_page>;
 
 struct store_traits {
   std::string_view engine;
