@@ -286,6 +286,7 @@ private:
   engine::outcome apply(engine::block_limit& step, const plan& with);
   engine::outcome apply(engine::renew_limit_permit& step, const plan& with);
   engine::outcome apply(engine::release_limit_permit& step, const plan& with);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_limit_blocks& what);
   void keep_block(const std::string& project, const std::string& scope, const std::string& id);
   void keep_budgets(const std::string& project, const std::vector<engine::limit_check>& checks);
   void sweep_budgets();
