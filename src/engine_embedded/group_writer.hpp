@@ -260,7 +260,7 @@ private:
   void end_claim(cache_table::project& in, const std::string& key);
   cache_table::entries::iterator forget(cache_table::project& in,
                                         cache_table::entries::iterator which);
-  void make_room(cache_table::project& in, const cache_table::entry& but);
+  std::vector<std::string> make_room(cache_table::project& in, const cache_table::entry& but);
   void write_mark(const std::string& project, std::string_view tag, std::uint64_t stamp);
   /// From the disk, where it is not in memory. False when it cannot be read.
   [[nodiscard]] bool load_value(cache_table::entry& of);
@@ -286,6 +286,7 @@ private:
   engine::outcome apply(engine::block_limit& step, const plan& with);
   engine::outcome apply(engine::renew_limit_permit& step, const plan& with);
   engine::outcome apply(engine::release_limit_permit& step, const plan& with);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_limit_blocks& what);
   void keep_block(const std::string& project, const std::string& scope, const std::string& id);
   void keep_budgets(const std::string& project, const std::vector<engine::limit_check>& checks);
   void sweep_budgets();

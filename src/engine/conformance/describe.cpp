@@ -2,6 +2,7 @@
 
 #include "describe_events.hpp"
 #include "describe_groups.hpp"
+#include "describe_limits.hpp"
 #include "describe_sessions.hpp"
 
 #include <millrace/engine/fingerprint.hpp>

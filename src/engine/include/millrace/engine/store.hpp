@@ -117,7 +117,9 @@ using query =
                  // Holders and groups of consumers.
                  list_lock_holders, list_groups, list_pending,
                  // What belongs together.
-                 list_correlated>;
+                 list_correlated,
+                 // Blocks of the limiter.
+                 list_limit_blocks>;
 using answer =
     std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
                  std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
@@ -133,7 +135,9 @@ using answer =
                  // Holders and groups of consumers.
                  std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>,
                  // What belongs together.
-                 list_correlated::page>;
+                 list_correlated::page,
+                 // Blocks of the limiter.
+                 limit_block_page>;
 
 struct store_traits {
   std::string_view engine;
