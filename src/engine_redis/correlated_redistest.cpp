@@ -19,8 +19,9 @@ using redis::testing::redis_server;
 const queue_key work{.name = "work"};
 
 std::string members(const redis_server& server) {
-  return ask(server, "return redis.call('ZCARD', '{millrace}:correlated') .. ' ' .. "
-                     "redis.call('LLEN', '{millrace}:correlated:order')");
+  return ask(server,
+             "return redis.call('ZCARD', '{millrace}:correlated') .. ' ' .. "
+             "redis.call('LLEN', '{millrace}:correlated:order')");
 }
 
 void commit_each_of(store& in, std::vector<step> steps) {
@@ -68,9 +69,10 @@ TEST(RedisCorrelated, WhatIsForgottenGoesAsOthersCome) {
   commit_each_of(*store, {configure_queue{.queue = work, .settings = few}});
   for (int round = 0; round < 20; ++round) run_jobs(*store, 100 * round, 100);
   const std::string left =
-      ask(server, "local n = redis.call('ZCARD', '{millrace}:correlated')\n"
-                  "return n == redis.call('LLEN', '{millrace}:correlated:order') and n < 400 and "
-                  "'few' or tostring(n)");
+      ask(server,
+          "local n = redis.call('ZCARD', '{millrace}:correlated')\n"
+          "return n == redis.call('LLEN', '{millrace}:correlated:order') and n < 400 and "
+          "'few' or tostring(n)");
   EXPECT_EQ(left, "few");
   const auto newest = blocking::ask(*store, list_correlated{.correlation_id = "c1999"});
   ASSERT_TRUE(newest);
