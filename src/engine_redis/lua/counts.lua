@@ -118,11 +118,15 @@ function sliding.look(count, meter, wanted)
   return false, fits_at(count, meter.limit - wanted) - now, start, reset
 end
 
--- Answers when it is empty then, as each kind does.
-function sliding.charge(count, meter, cost)
-  local window, part, total = meter.a, meter.b, count.total
-  local ends, last_ends, unsaved = now + window, count.ends, count.unsaved
-  if part > 0 then ends = now - now % part + part + window end
+function counts.end_of_charge(meter)
+  local window, part = meter.a, meter.b
+  if part == 0 then return now + window end
+  return now - now % part + part + window
+end
+
+-- The charge ends then; answers when the window is empty.
+function counts.charge_sliding(count, window, ends, cost)
+  local total, last_ends, unsaved = count.total, count.ends, count.unsaved
   count.window, count.total, count.count = window, (total + cost) % round, count.count + cost
   if last_ends and last_ends >= ends then
     if not unsaved then count.unsaved, count.tail = count.last, false end
@@ -141,6 +145,11 @@ function sliding.charge(count, meter, cost)
   count.first_ends = count.first_ends or ends
   change(count)
   return ends
+end
+
+-- Answers when it is empty then, as each kind does.
+function sliding.charge(count, meter, cost)
+  return counts.charge_sliding(count, meter.a, counts.end_of_charge(meter), cost)
 end
 
 function sliding.give_back(count, meter, cost, taken_at)
@@ -198,13 +207,16 @@ local function rewrite(count)
   count.first, count.last, count.text = 0, count.last - first, ''
 end
 
+-- Of records, as texts: Redis would write numbers as fractions.
+local places = runs.made_once(function(number) return format('%d', number * record_bytes) end)
+
 function sliding.write(count)
   local first, last, ends, unsaved = count.first, count.last, count.ends, count.unsaved
   if not unsaved then return redis_call('DEL', count.key) end
   if unsaved == 0 or (first > dead_at_least and first > last - first) then return rewrite(count) end
   local text = struct_pack(record_format, ends, count.last_cost, count.total, first, last)
   if count.tail then text = concat(count.tail) .. text end
-  redis_call('SETRANGE', count.key, unsaved * record_bytes, text)
+  redis_call('SETRANGE', count.key, places[unsaved], text)
   -- What has been read of it is not what is there any more.
   if unsaved < count.from + #count.text / record_bytes then count.text = '' end
   if manual_clock or ends == count.saved_ends then return end
@@ -337,7 +349,7 @@ local function read(meter, text)
   local count = {key = key, kind = kind, count = 0, at = now, is_there = text and #text > 0,
                  is_changed = false, ends = false, first_ends = false, saved_ends = false, last = 0,
                  first = 0, total = 0, base = 0, last_cost = 0, unsaved = false, tail = false,
-                 text = '', from = 0, window = 0}
+                 text = '', from = 0, window = 0, asked_by = 0}
   known[key], known_count = count, known_count + 1
   kind.read(count, text or '', meter)
   return count
@@ -359,22 +371,39 @@ function counts.find(meter)
   return read(meter, redis_call('GET', key))
 end
 
--- Reads what the first of these need with one command, but for what is known or long.
-function counts.prefetch(meters, count)
-  local wanted, names, n = nil, nil, 0
+-- Reads with one command, but for what is long.
+local function read_some(meters)
+  local names = {}
+  for i, meter in ipairs(meters) do names[i] = meter.key end
+  local found = redis_call('MGET', unpack(names))
+  for i, meter in ipairs(meters) do
+    if not known[meter.key] then read(meter, found[i]) end
+  end
+end
+
+-- What the first of these count, at their places in `into`.
+function counts.find_all(meters, count, into)
+  local wanted, missing = nil, false
   for i = 1, count do
     local meter = meters[i]
-    if not known[meter.key] and not (meter.kind == sliding and sliding.is_long(meter)) then
-      if n == 0 then wanted, names = {}, {} end
-      n = n + 1
-      wanted[n], names[n] = meter, meter.key
+    local its = known[meter.key]
+    into[i] = its
+    if its then
+      if its.at < now then
+        its.at = now
+        its.kind.pass_time(its)
+      end
+    else
+      missing = true
+      if not (meter.kind == sliding and sliding.is_long(meter)) then
+        wanted = wanted or {}
+        wanted[#wanted + 1] = meter
+      end
     end
   end
-  if n == 0 then return end
-  local found = redis_call('MGET', unpack(names))
-  for i = 1, n do
-    if not known[wanted[i].key] then read(wanted[i], found[i]) end
-  end
+  if wanted then read_some(wanted) end
+  if not missing then return end
+  for i = 1, count do into[i] = into[i] or counts.find(meters[i]) end
 end
 
 function counts.drop(key)
