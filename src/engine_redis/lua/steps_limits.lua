@@ -178,7 +178,7 @@ end
 local texts_of = runs.made_once(function(count) return '>' .. string.rep('Hc0', count) end)
 local shorts_of = runs.made_once(function(count) return '>' .. string.rep('H', count) end)
 local longs_of = runs.made_once(function(count) return '>' .. string.rep('i7', count) end)
-local read_at_once = 100
+local read_at_once = 240  -- texts or numbers of one command, out of a stack of 8000
 
 -- The meters, and the count of each.
 local function read_meters(text, count, pos)
@@ -193,7 +193,7 @@ local function read_meters(text, count, pos)
       local meter = known[asked[i]] or new_meter(asked[i])
       all[first + i] = meter
       if meter.is_sliding then
-        meter.ends = counts.end_of_charge(meter)
+        meter.ends = meter.b == 0 and now + meter.a or counts.end_of_charge(meter)
       elseif meter.kind.is_calendar then
         meter.is_quick = meter.a <= now and now < meter.b
       end
@@ -287,6 +287,28 @@ local function charge_step(n, numbers, from, said, at)
   return at
 end
 
+-- One check a step, which all cost the same. Those that are not allowed are done by `otherwise`.
+local function charge_ones(count, numbers, said, codes, otherwise)
+  local cost, at, charge = costs[1], 0, counts.charge_sliding
+  for step = 1, count do
+    local number = numbers[step]
+    local meter, its_count = all[number], its[number]
+    if meter.is_sliding and its_count.count + cost <= meter.limit then
+      codes[step] = is_fine
+      said[at + 2] = charge(its_count, meter.a, meter.ends, cost)
+      said[at + 1], at = its_count.count, at + 2
+    else
+      codes[step], at = otherwise(1, numbers, step - 1, said, at)
+    end
+  end
+  return at
+end
+
+local function take_fine(n, numbers, from, said, at)
+  if has_room(n, numbers, from) then return is_fine, charge_step(n, numbers, from, said, at) end
+  return take_step(take_all, n, numbers, from, said, at, take_plainly)
+end
+
 local function write_numbers(said, count, out)
   local made = #out
   for first = 1, count, read_at_once do
@@ -308,12 +330,16 @@ local function take_row(text, pos, take_any, out)
   end
   numbers, pos = read_numbers(text, pos, count * n)
   local said, codes, at = {}, {}, 0
-  for step = 1, count do
-    local from = (step - 1) * n
-    if is_plain and has_room(n, numbers, from) then
-      codes[step], at = is_fine, charge_step(n, numbers, from, said, at)
-    else
-      codes[step], at = take_step(mode, n, numbers, from, said, at, take_any)
+  if is_plain and n == 1 then
+    at = charge_ones(count, numbers, said, codes, take_fine)
+  else
+    for step = 1, count do
+      local from = (step - 1) * n
+      if is_plain then
+        codes[step], at = take_fine(n, numbers, from, said, at)
+      else
+        codes[step], at = take_step(mode, n, numbers, from, said, at, take_any)
+      end
     end
   end
   out[#out + 1] = struct_pack('>H', count) .. string.char(unpack(codes))
