@@ -6,13 +6,13 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
 #include <iterator>
 #include <optional>
 #include <random>
+#include <sys/random.h>
 #include <utility>
 
 namespace millrace {
