@@ -180,17 +180,20 @@ local function read_elements(queue, most, other_time)
   end
 end
 
--- Takes the elements of those buckets out of the list.
+-- Takes the elements of those buckets out of the list. What is older than they are goes with them,
+-- one by one; how many jobs that were.
 local function drop_elements(queue, read, buckets, gone)
-  local last, kept = 0, {}
+  local last, went = 0, 0
   for i = 1, #read do
     if gone[buckets[i]] then last = i end
   end
-  for i = last, 1, -1 do
-    if not gone[buckets[i]] then kept[#kept + 1] = read[i] end
+  for i = 1, last do
+    if not gone[buckets[i]] then
+      went = went + forget_names(queue, read[i], 1, names_in(read[i]))
+    end
   end
   redis_call('LTRIM', queue.ended_key, last, -1)
-  in_pieces('LPUSH', queue.ended_key, kept)
+  return went
 end
 
 -- Forgets whole buckets whose jobs are all among the oldest `most`; how many jobs went.
@@ -203,10 +206,10 @@ function ended.forget_buckets(queue, most)
     if jobs.count_in(bucket) == count then gone[bucket], went = true, went + count end
   end
   if went == 0 then return 0 end
-  drop_elements(queue, read, buckets, gone)
-  for bucket in pairs(gone) do jobs.drop_bucket(bucket) end
   queue.count[completed] = queue.count[completed] - went
   queues.change(queue)
+  went = went + drop_elements(queue, read, buckets, gone)
+  for bucket in pairs(gone) do jobs.drop_bucket(bucket) end
   return went
 end
 
