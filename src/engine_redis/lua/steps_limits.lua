@@ -291,13 +291,13 @@ end
 
 -- One check a step, which all cost the same. Those that are not allowed are done by `otherwise`.
 local function charge_ones(count, numbers, said, codes, otherwise)
-  local cost, at, charge = costs[1], 0, counts.charge_sliding
+  local cost, at, charge_sliding = costs[1], 0, counts.charge_sliding
   for step = 1, count do
     local number = numbers[step]
     local meter, its_count = all[number], its[number]
     if meter.is_sliding and its_count.count + cost <= meter.limit then
       codes[step] = is_fine
-      said[at + 2] = charge(its_count, meter.a, meter.ends, cost)
+      said[at + 2] = charge_sliding(its_count, meter.a, meter.ends, cost)
       said[at + 1], at = its_count.count, at + 2
     else
       codes[step], at = otherwise(1, numbers, step - 1, said, at)
