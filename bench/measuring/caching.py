@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 import time
@@ -82,6 +83,31 @@ def ioredis(work):
     return out
 
 
+@contextlib.contextmanager
+def memcached_server():
+    port = free_port()
+    # It refuses to run as root.
+    server = subprocess.Popen(["memcached", "-l", "127.0.0.1", "-p", str(port), "-u", "nobody"],
+                              stderr=subprocess.DEVNULL)
+    try:
+        wait_until_open(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def memcached(work):
+    with memcached_server() as port:
+        return [row for depth in IN_FLIGHT
+                for row in json_lines([RELEASE / "memcached_bench", port, work.requests, depth])]
+
+
+def policies(quick):
+    """The hit ratios of eviction policies on the same requests, as a table for people."""
+    return text_of([RELEASE / "cache_policy_bench", "100000" if quick else "1000000"])
+
+
 def wrk(url, seconds):
     text = text_of(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url], seconds=seconds + 30)
     if "Non-2xx" in text or "Socket errors" in text:
@@ -137,15 +163,27 @@ def wait_until_answered(url):
     raise SystemExit(f"nothing answers at {url}")
 
 
+def wait_until_open(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
 def parts():
     """What is measured of ours, and what stands beside it, each by its name."""
     return ({"memory": memory, "client": client, "http": http},
-            {"redis-benchmark": redis_itself, "ioredis": ioredis, "nginx": nginx})
+            {"redis-benchmark": redis_itself, "ioredis": ioredis, "memcached": memcached,
+             "nginx": nginx})
 
 
 def versions(chosen):
     server = re.search(r"v=(\S+)", text_of([PROGRAM, "--version"])).group(1)
     return {"Redis": server, **versions_of({"ioredis": ("npm", "ioredis"),
+                                            "memcached": ("Debian", "memcached"),
                                             "nginx": ("Debian", "nginx")}, chosen)}
 
 
@@ -154,8 +192,9 @@ def prepare(chosen):
         need(["redis-server", "redis-cli", "redis-benchmark"], FIX)
     if {"http", "nginx"} & set(chosen):
         need(["wrk"], FIX)
-    if "nginx" in chosen:
-        need(["nginx"], FIX)
+    for peer in ("memcached", "nginx"):
+        if peer in chosen:
+            need([peer], FIX)
     if "ioredis" in chosen:
         need(["node", "npm"], FIX)
         install_node_peers()

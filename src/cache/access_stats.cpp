@@ -225,6 +225,7 @@ access_stats::access_stats(std::uint64_t sample)
       threads_(own_places + 1),
       keys_(10 * top_keys_max),
       sketch_(std::make_unique<access_sketch>()),
+      aged_at_(std::chrono::steady_clock::now().time_since_epoch().count()),
       cleared_(families_max + 1) {
   MILLRACE_ASSERT(std::has_single_bit(sample));
 }
@@ -297,6 +298,14 @@ std::uint64_t access_stats::accesses(std::string_view key) const { return sketch
 void access_stats::age() {
   sketch_->halve();
   keys_.halve();
+}
+
+void access_stats::age_when_due(std::chrono::steady_clock::time_point now) {
+  using steady = std::chrono::steady_clock;
+  steady::rep before = aged_at_.load(std::memory_order_relaxed);
+  if (now.time_since_epoch() - steady::duration{before} < use_half_life) [[likely]]
+    return;
+  if (aged_at_.compare_exchange_strong(before, now.time_since_epoch().count())) age();
 }
 
 family_figures access_stats::figures(std::size_t family) const {

@@ -115,5 +115,16 @@ TEST(AccessStats, OldUseFades) {
   EXPECT_EQ(stats.count_access("another"), 1U);
 }
 
+TEST(AccessStats, LetsOldUseFadeOnceAnHour) {
+  access_stats stats;
+  for (int i = 0; i < 100; ++i) stats.count_access("k");
+  const auto now = std::chrono::steady_clock::now();
+  stats.age_when_due(now + std::chrono::minutes{59});
+  EXPECT_EQ(stats.accesses("k"), 100U);
+  stats.age_when_due(now + std::chrono::minutes{61});
+  stats.age_when_due(now + std::chrono::minutes{61});
+  EXPECT_EQ(stats.accesses("k"), 50U);
+}
+
 }  // namespace
 }  // namespace millrace::cache

@@ -3,6 +3,7 @@
 #include "background_loads.hpp"
 #include "flights.hpp"
 #include "load_times.hpp"
+#include "store_pulse.hpp"
 
 #include <millrace/cache/access_stats.hpp>
 #include <millrace/cache/shared_cache.hpp>
@@ -10,17 +11,31 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace millrace::cache {
 
 /// What a `shared_cache` keeps in its process: counts, and who loads what.
 struct shared_cache::state {
-  explicit state(std::size_t loads_behind) : behind(loads_behind) {}
+  state(engine::store& store, std::size_t loads_behind) : pulse(store), behind(loads_behind) {}
 
+  store_pulse pulse;
   access_stats stats;
   std::atomic<std::uint64_t> near_hits{0};
   load_times times;
+  /// Where nothing is declared.
+  const family_set none;
+  /// The numbers of all families that there have been, and the sets that were declared after the
+  /// start: reads and loads under way look at older ones.
+  std::mutex changing;
+  std::map<std::string, std::size_t, std::less<>> numbers;
+  std::vector<std::unique_ptr<const family_set>> changed;
   flights loading;
   background_loads behind;
 };
@@ -29,6 +44,8 @@ struct shared_cache::key_use {
   /// Null: none.
   const family* of{nullptr};
   stale too{stale::no};
+  /// What is given where the store says nothing. None: it is waited for.
+  std::optional<outage_rule> outage{};
 
   [[nodiscard]] std::size_t number() const noexcept {
     return of == nullptr ? access_stats::no_family : of->number;

@@ -175,6 +175,10 @@ result<void> family_set::add_rule(const invalidation_rule& rule) {
   return {};
 }
 
+void family_set::renumber(const std::function<std::size_t(std::string_view name)>& number_of) {
+  for (family& one : families_) one.number = number_of(one.spec.name);
+}
+
 const family* family_set::find(std::string_view name) const noexcept {
   const auto found =
       std::ranges::find_if(families_, [&](const family& one) { return one.spec.name == name; });
@@ -183,11 +187,16 @@ const family* family_set::find(std::string_view name) const noexcept {
 
 std::optional<family_match> family_set::match(std::string_view key) const noexcept {
   family_match found;
-  const std::size_t number = matcher_->match(key, found.parts);
-  if (number == matcher::none) return std::nullopt;
-  found.of = &families_[number];
+  const std::size_t place = matcher_->match(key, found.parts);
+  if (place == matcher::none) return std::nullopt;
+  found.of = &families_[place];
   found.key = key;
   return found;
+}
+
+const family* family_set::family_of(std::string_view key) const noexcept {
+  const std::size_t place = matcher_->find(key);
+  return place == matcher::none ? nullptr : &families_[place];
 }
 
 result<std::string> family_set::key(std::string_view family_name,

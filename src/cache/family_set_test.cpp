@@ -127,6 +127,56 @@ TEST(FamilySet, ARuleReachesFamiliesThatSayMore) {
   EXPECT_EQ(set.expand("user", parts)->tags, texts{"user:me:*"});
 }
 
+// Every read looks its family up the quick way; puts take the key apart as well.
+TEST(FamilySet, TheQuickLookFindsTheSameFamily) {
+  const family_set set = declared({{.name = "a", .pattern = "user:{id}"},
+                                   {.name = "b", .pattern = "user:me"},
+                                   {.name = "c", .pattern = "user:me:settings"},
+                                   {.name = "d", .pattern = "user:{id}:profile"},
+                                   {.name = "e", .pattern = "user:v{id}"},
+                                   {.name = "f", .pattern = "a-long-word-there-is:{id}"},
+                                   {.name = "g", .pattern = "x:{a}:{b}:{c}"},
+                                   {.name = "h", .pattern = "v{n}:of"},
+                                   {.name = "i", .pattern = "u"}},
+                                  {});
+  const texts fields{"",
+                     "user",
+                     "me",
+                     "settings",
+                     "profile",
+                     "v7",
+                     "v",
+                     "7",
+                     "x",
+                     "a-long-word-there-is",
+                     "a-long-word-there-it",
+                     "of",
+                     "users",
+                     "u",
+                     "us",
+                     "use",
+                     "settingz",
+                     "a-long-w"};
+  std::size_t found = 0;
+  const auto same = [&](const std::string& key) {
+    const auto match = set.match(key);
+    const family* const quick = set.family_of(key);
+    EXPECT_EQ(quick, match ? match->of : nullptr) << key;
+    found += quick != nullptr ? 1 : 0;
+  };
+  for (const std::string& one : fields) {
+    same(one);
+    for (const std::string& two : fields) {
+      same(one + ':' + two);
+      for (const std::string& three : fields) {
+        same(one + ':' + two + ':' + three);
+        same(one + ':' + two + ':' + three + ":x");
+      }
+    }
+  }
+  EXPECT_GT(found, 300U);
+}
+
 TEST(FamilySet, RefusesRulesThatDoNotHold) {
   const std::vector<family_spec> families{{.name = "bot", .pattern = "bot:{bot_id}"}};
   for (const texts& removes : {texts{}, texts{"*"}, texts{"bot*"}, texts{"bot:{bot_id"},

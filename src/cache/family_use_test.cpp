@@ -41,6 +41,7 @@ std::vector<family_spec> families() {
            .jitter = 0,
            .stale_while_revalidate = 5s,
            .stale_if_error = 60s,
+           .negative_ttl = 3s,
            .outage = outage_rule::serve_stale,
            .outage_for = 30s},
           {.name = "vector", .pattern = "vector:{bot_id}:{hash}", .ttl = 60s},
@@ -312,9 +313,108 @@ TEST_F(FamilyUse, SaysWhichFamilyHadToMakeRoomNear) {
   EXPECT_EQ(user.near.entries, near_->usage().entries);
 }
 
+TEST_F(FamilyUse, SaysWhichFamilyHadToMakeRoomInTheStore) {
+  model::model_store small({.clock = &clock_, .cache_bytes_max = 10'000});
+  shared_cache cache(small, {.declared = &declared_});
+  const auto evicted = [&cache](std::string_view name) {
+    for (const family_numbers& one : cache.numbers_by_family()) {
+      if (one.name == name) return one.figures.evictions;
+    }
+    return std::uint64_t{0};
+  };
+  const std::string large(4000, 'x');
+  for (const char* key : {"user:1", "other", "flow:1", "flow:2"}) {
+    ASSERT_TRUE(run_coro(cache.put({.at = {.key = key}, .value = large})));
+    clock_.advance(1min);
+  }
+  EXPECT_EQ(evicted("user"), 1U);
+  EXPECT_EQ(evicted(""), 1U);
+  EXPECT_EQ(evicted("flow"), 0U);
+  ASSERT_TRUE(run_coro(cache.put_all({{.at = {.key = "user:2"}, .value = large}})));
+  EXPECT_EQ(evicted("flow"), 1U);
+  cache.count_evicted({.evicted = {"flow:3", "auth:x"}});
+  EXPECT_EQ(evicted("flow"), 2U);
+  EXPECT_EQ(evicted("auth"), 1U);
+}
+
+TEST_F(FamilyUse, RemembersThatThereIsNothingAsLongAsTheFamilySays) {
+  put({.at = {.key = "flow:1"}, .content_type = nothing_type, .ttl = 0s, .stale_for = 60s});
+  const auto kept = raw("flow:1");
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->expires_at, clock_.now() + 3s);
+  EXPECT_EQ(kept->stale_until, kept->expires_at);
+  EXPECT_EQ((*run_coro(cache_.get({.key = "flow:1"})))->content_type, nothing_type);
+  put({.at = {.key = "user:1"}, .content_type = nothing_type, .ttl = 5s});
+  EXPECT_EQ(raw("user:1")->expires_at, clock_.now() + 5s) << "what is said counts";
+  put({.at = {.key = "auth:1"}, .content_type = nothing_type, .ttl = 5s});
+  EXPECT_EQ((*run_coro(cache_.get({.key = "auth:1"})))->content_type, nothing_type) << "sealed";
+  for (const char* key : {"user:2", "other"}) {
+    const auto refused =
+        run_coro(cache_.put({.at = {.key = key}, .content_type = nothing_type, .ttl = 0s}));
+    ASSERT_FALSE(refused) << key;
+    EXPECT_EQ(refused.error().code, "negative_ttl_missing");
+    EXPECT_EQ(refused.error().field, "ttl");
+  }
+  const auto refused =
+      run_coro(cache_.put({.at = {.key = "flow:2"}, .value = "v", .content_type = nothing_type}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "value");
+}
+
 awaitable<result<std::optional<loaded_value>>> load_one(int* calls) {
   ++*calls;
   co_return loaded_value{.value = "loaded"};
+}
+
+TEST_F(FamilyUse, GoesByOtherFamiliesOnceTheyAreChanged) {
+  put({.at = {.key = "user:1"}, .value = "v"});
+  EXPECT_EQ(get("user:1"), "v");
+  EXPECT_EQ(near_->usage().entries, 1U);
+  const auto changed = [](std::vector<family_spec> to) {
+    return std::move(*family_set::make(std::move(to), {}));
+  };
+  ASSERT_TRUE(cache_.change_families(changed(
+      {{.name = "new", .pattern = "new:{n}", .ttl = 5s, .jitter = 0},
+       {.name = "user", .pattern = "user:{id}", .ttl = 60s, .jitter = 0, .local = false}})));
+  EXPECT_EQ(near_->usage().entries, 0U);
+  EXPECT_EQ(get("user:1"), "v") << "the store has it as before";
+  EXPECT_EQ(near_->usage().entries, 0U) << "no longer local";
+  EXPECT_EQ(numbers("user").figures.hits, 2U) << "counted on";
+  EXPECT_EQ(numbers("user").figures.stored, 1U);
+  put({.at = {.key = "new:1"}, .value = "v", .ttl = 0s});
+  EXPECT_EQ(raw("new:1")->expires_at, clock_.now() + 5s);
+  EXPECT_EQ(numbers("new").figures.stored, 1U);
+  EXPECT_EQ(numbers("vector").name, "") << "is no more";
+  EXPECT_EQ(cache_.numbers().top.front().family, "user");
+  // The same again is no change.
+  const family_set* const now = &cache_.families();
+  ASSERT_TRUE(cache_.change_families(changed(
+      {{.name = "new", .pattern = "new:{n}", .ttl = 5s, .jitter = 0},
+       {.name = "user", .pattern = "user:{id}", .ttl = 60s, .jitter = 0, .local = false}})));
+  EXPECT_EQ(&cache_.families(), now);
+}
+
+TEST_F(FamilyUse, TakesNoFamiliesThatNeedAKeyThatIsNotThere) {
+  shared_cache plain(model_);
+  const auto refused = plain.change_families(std::move(*family_set::make(families(), rules())));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "missing_encryption_key");
+  EXPECT_TRUE(plain.families().families().empty());
+}
+
+TEST_F(FamilyUse, HasSoManyNamesOfFamiliesAndNoMore) {
+  shared_cache plain(model_);
+  const auto named = [](std::size_t from) {
+    std::vector<family_spec> made;
+    for (std::size_t i = from; i < from + 200; ++i) {
+      const std::string name = "f" + std::to_string(i);
+      made.push_back({.name = name, .pattern = name + ":{n}"});
+    }
+    return std::move(*family_set::make(std::move(made), {}));
+  };
+  ASSERT_TRUE(plain.change_families(named(0)));
+  EXPECT_EQ(plain.change_families(named(100)).error().code, "too_many_changes");
+  EXPECT_EQ(plain.family_name("f0:1"), "f0") << "nothing has changed";
 }
 
 TEST_F(FamilyUse, ACachedFunctionGoesByItsFamily) {

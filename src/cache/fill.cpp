@@ -49,6 +49,23 @@ void give_back(engine::store& store, const cache_key& at, std::uint64_t lease) {
   store.submit(std::move(batch), [](const std::vector<engine::commit_result>&) {});
 }
 
+// One that is granted after its caller has gone on is given back.
+//
+// borrows: awaited in place
+awaitable<result<cache_claimed>> claim_once(store_pulse& pulse, engine::store& store,
+                                            const engine::claim_cache& what, duration patience) {
+  engine::transaction one{.level = engine::durability::async};
+  one.steps.emplace_back(what);
+  const auto late = [&store, at = what.at](engine::commit_result done) {
+    if (!done) return;
+    const auto& granted = std::get<cache_claimed>(done->outcomes.front());
+    if (granted.state == claim_state::fill) give_back(store, at, granted.lease);
+  };
+  engine::commit_result done = co_await pulse.commit(std::move(one), patience, late);
+  if (!done) co_return std::unexpected(std::move(done.error().why));
+  co_return std::get<cache_claimed>(std::move(done->outcomes.front()));
+}
+
 /// A claim that its owner may not be able to give back itself: a cancelled coroutine awaits
 /// nothing.
 class held_claim final {
@@ -123,14 +140,18 @@ awaitable<bool> shared_cache::opens(const cache_key& at, cache_claimed& claimed)
 }
 
 awaitable<result<cache_claimed>> shared_cache::claim(engine::claim_cache what, duration wait) {
+  return claim_within(std::move(what), wait, duration{0});
+}
+
+awaitable<result<cache_claimed>> shared_cache::claim_within(engine::claim_cache what, duration wait,
+                                                            duration patience) {
   if (wait < duration{0} || wait > claim_wait_max) {
     co_return invalid("wait", fmt::format("wait must be 0 to {} s.", claim_wait_max.count()));
   }
   const auto deadline = steady::now() + wait;
   auto listener = store_.hints().listen({engine::cache_topic(what.at.project, what.at.key)});
   while (true) {
-    auto claimed =
-        co_await engine::commit_step<cache_claimed>(store_, what, engine::durability::async);
+    auto claimed = co_await claim_once(state_->pulse, store_, what, patience);
     const bool over = is_cancelled(co_await asio::this_coro::cancellation_state);
     if (over && claimed && claimed->state == claim_state::fill) {
       give_back(store_, what.at, claimed->lease);
@@ -159,9 +180,11 @@ awaitable<result<filled>> shared_cache::fill(const work& what) {
   if (what.when == filling::early) co_return co_await fill_early(what);
   if (what.when == filling::always) co_return co_await load_and_put(what, what.at, {});
   while (true) {
-    auto claimed = co_await claim({.at = what.at, .lease = fill_lease}, 0s);
+    const duration patience = claim_patience * with_.patience;
+    auto claimed = co_await claim_within({.at = what.at, .lease = fill_lease}, 0s, patience);
     if (claimed && claimed->state == claim_state::wait && !claimed->found) {
-      claimed = co_await claim({.at = what.at, .lease = fill_lease}, claim_wait_max);
+      claimed =
+          co_await claim_within({.at = what.at, .lease = fill_lease}, claim_wait_max, patience);
     }
     // Without the store everybody loads for themselves.
     if (!claimed && claimed.error().kind != errc::cancelled) {
@@ -183,7 +206,8 @@ awaitable<result<filled>> shared_cache::fill(const work& what) {
 awaitable<result<filled>> shared_cache::fill_early(const work& what) {
   const cache_key at = early_claim_of(what.at);
   if (at.key.size() > key_bytes_max) co_return co_await load_and_put(what, at, {});
-  auto claimed = co_await claim({.at = at, .lease = fill_lease}, 0s);
+  auto claimed =
+      co_await claim_within({.at = at, .lease = fill_lease}, 0s, claim_patience * with_.patience);
   if (!claimed || claimed->state != claim_state::fill) co_return std::unexpected(was_cancelled());
   claimed->found.reset();
   co_return co_await load_and_put(what, at, *claimed);
@@ -204,6 +228,19 @@ awaitable<result<std::optional<loaded_value>>> shared_cache::run_loader(const wo
   state_->stats.load(use_of(what.at.key, stale::no).number(), took, !*loaded);
   if (*loaded) state_->times.note(what.at.key, took);
   co_return std::move(*loaded);
+}
+
+// What was loaded is at hand: nobody waits long for a store that says nothing.
+awaitable<result<engine::cache_stored>> shared_cache::keep(engine::put_cache what) {
+  if (auto ready = prepare(what); !ready) co_return std::unexpected(std::move(ready.error()));
+  engine::transaction one{.level = engine::durability::async};
+  one.steps.emplace_back(std::move(what));
+  engine::commit_result done =
+      co_await state_->pulse.commit(std::move(one), claim_patience * with_.patience);
+  if (!done) co_return std::unexpected(std::move(done.error().why));
+  auto kept = std::get<engine::cache_stored>(std::move(done->outcomes.front()));
+  count_evicted(kept);
+  co_return kept;
 }
 
 // borrows: awaited in place
@@ -244,7 +281,7 @@ awaitable<result<filled>> shared_cache::load_and_put(const work& what, const cac
     put.stale_for = 0s;
   }
   // Before the put is answered nobody may take the claim for free, and after it there is none.
-  const auto kept = co_await this->put(std::move(put));
+  const auto kept = co_await keep(std::move(put));
   if (kept) {
     if (what.when != filling::early) holding.used();
     out.version = kept->version;

@@ -173,46 +173,90 @@ TEST(NearOnRedisAlone, AsksTheStoreWhereTrackingIsForbidden) {
 }
 
 // What each family says for that time, decided at once and not when a time limit is over.
-TEST(FamiliesOnRedis, DecideInMillisecondsWhileTheServerIsAway) {
-  redis_server server;
-  declared_cache declared{
-      .families = std::move(*family_set::make(
-          {{.name = "kept",
-            .pattern = "kept:{n}",
-            .ttl = 300s,
-            .outage = outage_rule::serve_stale,
-            .outage_for = 300s},
-           {.name = "passed", .pattern = "passed:{n}"},
-           {.name = "closed", .pattern = "closed:{n}", .outage = outage_rule::refuse}},
-          {}))};
-  one_process here{server, 300ms};
-  here.cache = std::make_unique<shared_cache>(
-      *here.store, shared_cache::settings{.near = here.near.get(), .declared = &declared});
-  here.put("kept:1", "value");
-  here.bring_near("kept:1");
-  const auto get = [&](const std::string& key) {
-    const auto found = run_coro(here.cache->get({.key = key}, shared_cache::stale::by_family));
+declared_cache three_outages() {
+  return {.families = std::move(*family_set::make(
+              {{.name = "kept",
+                .pattern = "kept:{n}",
+                .ttl = 300s,
+                .outage = outage_rule::serve_stale,
+                .outage_for = 300s},
+               {.name = "passed", .pattern = "passed:{n}"},
+               {.name = "closed", .pattern = "closed:{n}", .outage = outage_rule::refuse}},
+              {}))};
+}
+
+class FamiliesOnRedis : public testing::Test {
+protected:
+  FamiliesOnRedis() {
+    here_.cache = std::make_unique<shared_cache>(
+        *here_.store,
+        shared_cache::settings{
+            .near = here_.near.get(), .patience = patience_default, .declared = &declared_});
+    here_.put("kept:1", "value");
+    here_.bring_near("kept:1");
+  }
+  std::string get(const std::string& key) {
+    const auto found = run_coro(here_.cache->get({.key = key}, shared_cache::stale::by_family));
     if (!found) return std::string{found.error().kind == errc::unavailable ? "refused" : "other"};
     if (!*found) return std::string{"none"};
     return (*found)->stale ? "stale " + (*found)->value : (*found)->value;
-  };
-  server.kill();
+  }
+  void expect_quick_decisions() {
+    for (const auto& [key, expected] :
+         {std::pair<std::string, std::string>{"kept:1", "stale value"},
+          {"passed:1", "none"},
+          {"closed:1", "refused"}}) {
+      std::vector<steady::duration> took;
+      for (int i = 0; i < 51; ++i) {
+        const auto began = steady::now();
+        EXPECT_EQ(get(key), expected);
+        took.push_back(steady::now() - began);
+      }
+      std::ranges::nth_element(took, took.begin() + 25);
+      EXPECT_LE(took[25], 5ms) << key;
+    }
+  }
+
+  redis_server server_;
+  declared_cache declared_{three_outages()};
+  one_process here_{server_, 300ms};
+};
+
+TEST_F(FamiliesOnRedis, DecideInMillisecondsWhileTheServerIsAway) {
+  server_.kill();
   ASSERT_TRUE(proof::comes([&] { return get("closed:1") == "refused"; }));
   ASSERT_TRUE(proof::comes([&] { return get("kept:1") == "stale value"; }));
-  for (const auto& [key, expected] : {std::pair<std::string, std::string>{"kept:1", "stale value"},
-                                      {"passed:1", "none"},
-                                      {"closed:1", "refused"}}) {
-    std::vector<steady::duration> took;
-    for (int i = 0; i < 51; ++i) {
-      const auto began = steady::now();
-      EXPECT_EQ(get(key), expected);
-      took.push_back(steady::now() - began);
-    }
-    std::ranges::nth_element(took, took.begin() + 25);
-    EXPECT_LE(took[25], 5ms) << key;
-  }
-  server.restart();
+  expect_quick_decisions();
+  server_.restart();
   EXPECT_TRUE(proof::comes([&] { return get("kept:1") == "none"; })) << "the server has lost it";
+}
+
+// Its connection stays open, and takes seconds to find out.
+TEST_F(FamiliesOnRedis, DecideInMillisecondsWhileTheServerSaysNothing) {
+  server_.freeze();
+  const auto began = steady::now();
+  ASSERT_TRUE(proof::comes([&] { return get("kept:1") == "stale value"; }));
+  ASSERT_TRUE(proof::comes([&] { return get("closed:1") == "refused"; }));
+  expect_quick_decisions();
+  EXPECT_LT(steady::now() - began, 2s) << "what a request to Redis may take is three";
+  server_.resume();
+  EXPECT_TRUE(proof::comes([&] { return get("kept:1") == "value"; }));
+}
+
+TEST(CacheOnRedis, SaysWhatHadToGo) {
+  auto where = redis::parse_address(
+      "redis://127.0.0.1:" + std::to_string(shared_server().port()) + "/3", "url");
+  const auto store = std::move(*engine_redis::redis_store::open(
+      {.where = std::move(*where), .cache_bytes_max = std::uint64_t{1} << 20U}));
+  const declared_cache declared{three_outages()};
+  shared_cache cache(*store, {.declared = &declared});
+  const std::string large(400'000, 'x');
+  for (const char* key : {"kept:1", "kept:2", "passed:1", "kept:3"}) {
+    ASSERT_TRUE(run_coro(cache.put({.at = {.key = key}, .value = large})));
+  }
+  std::uint64_t evicted = 0;
+  for (const family_numbers& one : cache.numbers_by_family()) evicted += one.figures.evictions;
+  EXPECT_EQ(evicted, 2U);
 }
 
 }  // namespace

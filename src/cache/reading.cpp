@@ -14,9 +14,8 @@ using engine::cache_entry;
 using engine::cache_key;
 
 const family* shared_cache::family_of(std::string_view key) const {
-  if (with_.declared == nullptr || with_.declared->families.families().empty()) return nullptr;
-  const auto match = with_.declared->families.match(key);
-  return match ? match->of : nullptr;
+  const family_set& all = families();
+  return all.families().empty() ? nullptr : all.family_of(key);
 }
 
 std::string_view shared_cache::family_name(std::string_view key) const {
@@ -25,7 +24,9 @@ std::string_view shared_cache::family_name(std::string_view key) const {
 }
 
 shared_cache::key_use shared_cache::use_of(std::string_view key, stale too) const {
-  return {.of = family_of(key), .too = too};
+  key_use use{.of = family_of(key), .too = too};
+  if (use.of != nullptr) use.outage = use.of->spec.outage;
+  return use;
 }
 
 void shared_cache::note(const key_use& use, std::string_view key, const cache_entry* found) {
@@ -75,9 +76,29 @@ result<std::optional<shared_cache::aged_entry>> shared_cache::away(const cache_k
   return kept;
 }
 
+// With something near to give nobody loads because of a store that was only slow.
+duration shared_cache::patience_of(const cache_key& at, const key_use& use) {
+  if (with_.patience == duration{0} || !use.outage) return duration{0};
+  const bool has_near = use.outage == outage_rule::serve_stale && with_.near != nullptr &&
+                        with_.near->find_in_outage(at);
+  return has_near ? std::min<duration>(near_patience, with_.patience) : with_.patience;
+}
+
+awaitable<result<engine::read_cache::found>> shared_cache::ask(engine::read_cache what,
+                                                               duration patience) {
+  auto any = co_await state_->pulse.ask(std::move(what), patience);
+  if (!any) co_return std::unexpected(std::move(any.error()));
+  co_return std::get<engine::read_cache::found>(std::move(*any));
+}
+
 awaitable<result<std::optional<shared_cache::aged_entry>>> shared_cache::get_aged(cache_key at,
                                                                                   stale too) {
   const key_use use = use_of(at.key, too);
+  co_return co_await read(std::move(at), use);
+}
+
+awaitable<result<std::optional<shared_cache::aged_entry>>> shared_cache::read(cache_key at,
+                                                                              key_use use) {
   if (auto near = find_near(at, use)) {
     note(use, at.key, &near->what);
     state_->near_hits.fetch_add(1, std::memory_order_relaxed);
@@ -86,12 +107,12 @@ awaitable<result<std::optional<shared_cache::aged_entry>>> shared_cache::get_age
   near_cache::ticket asked{};
   if (with_.near != nullptr) asked = with_.near->take_ticket();
   engine::read_cache query{.project = at.project, .keys = {at.key}, .stale = use.takes_stale()};
-  auto read = co_await engine::ask(store_, std::move(query));
-  if (!read) co_return away(at, use, std::move(read.error()));
-  std::optional<cache_entry>& found = read->entries.front();
-  take_in(use, at, found, asked, read->now);
+  auto given = co_await ask(std::move(query), patience_of(at, use));
+  if (!given) co_return away(at, use, std::move(given.error()));
+  std::optional<cache_entry>& found = given->entries.front();
+  take_in(use, at, found, asked, given->now);
   if (!found) co_return std::nullopt;
-  const duration age = std::max(duration{0}, read->now - found->created_at);
+  const duration age = std::max(duration{0}, given->now - found->created_at);
   co_return aged_entry{.what = std::move(*found), .age = age};
 }
 
@@ -113,10 +134,14 @@ std::optional<std::vector<std::optional<cache_entry>>> shared_cache::find_all_ne
   return all;
 }
 
-awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_some(
+awaitable<std::vector<result<std::optional<cache_entry>>>> shared_cache::get_each(
     std::string project, std::vector<std::string> keys, stale too) {
+  std::vector<result<std::optional<cache_entry>>> out;
   keys.resize(std::min(keys.size(), engine::cache_read_keys_max));
-  if (auto near = find_all_near(project, keys, too)) co_return std::move(*near);
+  if (auto near = find_all_near(project, keys, too)) {
+    for (std::optional<cache_entry>& each : *near) out.emplace_back(std::move(each));
+    co_return out;
+  }
   std::vector<key_use> uses;
   uses.reserve(keys.size());
   for (const std::string& key : keys) uses.push_back(use_of(key, too));
@@ -124,13 +149,38 @@ awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_som
   if (with_.near != nullptr) asked = with_.near->take_ticket();
   engine::read_cache query{.project = project, .keys = keys};
   query.stale = std::ranges::any_of(uses, &key_use::takes_stale);
-  auto read = co_await engine::ask(store_, std::move(query));
-  if (!read) co_return std::unexpected(std::move(read.error()));
-  for (std::size_t i = 0; i < read->entries.size(); ++i) {
+  const bool waits = std::ranges::any_of(uses, [](const key_use& use) { return !use.outage; });
+  auto given = co_await ask(std::move(query), waits ? duration{0} : with_.patience);
+  const std::size_t count = given ? given->entries.size() : keys.size();
+  for (std::size_t i = 0; i < count; ++i) {
     const cache_key at{.project = project, .key = std::move(keys[i])};
-    take_in(uses[i], at, read->entries[i], asked, read->now);
+    if (given) {
+      take_in(uses[i], at, given->entries[i], asked, given->now);
+      out.emplace_back(std::move(given->entries[i]));
+      continue;
+    }
+    auto kept = away(at, uses[i], given.error());
+    if (!kept) {
+      out.emplace_back(std::unexpected(std::move(kept.error())));
+    } else if (*kept) {
+      out.emplace_back(std::move((*kept)->what));
+    } else {
+      out.emplace_back(std::nullopt);
+    }
   }
-  co_return std::move(read->entries);
+  co_return out;
+}
+
+awaitable<result<std::vector<std::optional<cache_entry>>>> shared_cache::get_some(
+    std::string project, std::vector<std::string> keys, stale too) {
+  auto each = co_await get_each(std::move(project), std::move(keys), too);
+  std::vector<std::optional<cache_entry>> out;
+  out.reserve(each.size());
+  for (result<std::optional<cache_entry>>& one : each) {
+    if (!one) co_return std::unexpected(std::move(one.error()));
+    out.push_back(std::move(*one));
+  }
+  co_return out;
 }
 
 awaitable<result<std::optional<cache_entry>>> shared_cache::get(cache_key at, stale too) {

@@ -86,7 +86,9 @@ awaitable<result<filled>> shared_cache::get_or_set(cache_key at, loader load, fi
   const bool takes_old =
       with.stale_while_revalidate > 0s || (is_timed(with) && with.stale_for > 0s);
   if (with.adaptive) static_cast<void>(state_->stats.count_access(at.key));
-  auto found = co_await get_aged(at, takes_old ? stale::yes : stale::no);
+  key_use use = use_of(at.key, takes_old ? stale::yes : stale::no);
+  use.outage = with.outage;
+  auto found = co_await read(at, use);
   if (!found && with.outage == outage_rule::refuse) co_return std::unexpected(found.error());
   if (!found) {
     if (auto kept = in_outage(at, with)) co_return std::move(*kept);

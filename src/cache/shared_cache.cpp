@@ -47,7 +47,14 @@ awaitable<std::vector<result<Outcome>>> commit_steps(engine::store& store,
 }  // namespace
 
 shared_cache::shared_cache(engine::store& store, settings with)
-    : store_(store), with_(with), state_(std::make_unique<state>(with.loads_behind_max)) {}
+    : store_(store),
+      with_(with),
+      state_(std::make_unique<state>(store, with.loads_behind_max)),
+      families_(with.declared == nullptr ? &state_->none : &with.declared->families) {
+  for (const family& one : families().families()) {
+    state_->numbers.emplace(one.spec.name, one.number);
+  }
+}
 
 shared_cache::~shared_cache() = default;
 
@@ -79,7 +86,9 @@ awaitable<std::vector<result<engine::cache_stored>>> shared_cache::put_each(
   auto done = co_await commit_steps<engine::cache_stored>(store_, std::move(steps));
   auto next = done.begin();
   for (auto& each : out) {
-    if (each) each = std::move(*next++);
+    if (!each) continue;
+    each = std::move(*next++);
+    if (each) count_evicted(*each);
   }
   co_return out;
 }
@@ -111,6 +120,7 @@ awaitable<result<std::vector<engine::cache_stored>>> shared_cache::put_all(
   std::vector<engine::cache_stored> out;
   for (const engine::outcome& each : done->outcomes) {
     out.push_back(std::get<engine::cache_stored>(each));
+    count_evicted(out.back());
   }
   co_return out;
 }
@@ -184,13 +194,11 @@ cache_numbers shared_cache::numbers() const {
                     .crowded_out = state_->behind.refused(),
                     .undecodable = all.undecodable};
   for (used_key& one : state_->stats.top(top_keys_shown)) {
-    const bool declared = with_.declared != nullptr && one.family < access_stats::no_family;
+    std::string name{family_name(one.key)};
     out.top.push_back({.key = std::move(one.key),
                        .reads = one.count,
                        .misses = one.misses,
-                       .family = declared
-                                     ? with_.declared->families.families()[one.family].spec.name
-                                     : std::string{}});
+                       .family = std::move(name)});
   }
   return out;
 }

@@ -92,7 +92,23 @@ result<std::vector<std::string>> put_query(const context& with) {
   if (const auto lease = with.in.text("--lease")) {
     query.push_back("lease=" + client::encode_segment(*lease));
   }
+  if (with.in.has("--nothing")) query.emplace_back("nothing=true");
   return query;
+}
+
+// The value and its type; none where it is kept that there is nothing.
+result<void> add_value(const context& with, client::request& into) {
+  const auto value = with.in.text("VALUE");
+  if (with.in.has("--nothing")) {
+    if (!value) return {};
+    return invalid("--nothing", "with --nothing no value is given");
+  }
+  if (!value) return invalid("VALUE", "what is to be cached is missing; - reads it");
+  into.body = *value;
+  if (into.body == "-") into.body.assign(std::istreambuf_iterator<char>(with.around.in), {});
+  into.headers.push_back(
+      {"Content-Type", with.in.text("--content-type").value_or(type_of(into.body))});
+  return {};
 }
 
 exit_code set(context& with) {
@@ -102,12 +118,9 @@ exit_code set(context& with) {
   if (!version) return report_usage(with, "cache set", version.error());
   client::request what{.method = client::verb::put,
                        .target = with_query(entry_target(with), *query)};
-  what.body = with.in.required("VALUE");
-  if (what.body == "-") {
-    what.body.assign(std::istreambuf_iterator<char>(with.around.in), {});
+  if (auto read = add_value(with, what); !read) {
+    return report_usage(with, "cache set", read.error());
   }
-  what.headers.push_back(
-      {"Content-Type", with.in.text("--content-type").value_or(type_of(what.body))});
   if (*version) what.headers.push_back({"If-Match", fmt::format("\"{}\"", **version)});
   if (with.in.has("--if-absent")) what.headers.push_back({"If-None-Match", "*"});
   auto server = server_call::open(with);
@@ -236,7 +249,10 @@ std::vector<option> set_options() {
         .purpose = "what it is (default: JSON, text or bytes, as it looks)"},
        {.name = "--if-absent", .purpose = "only where there is nothing"},
        {.name = "--if-version", .value = "N", .purpose = "only over this version"},
-       {.name = "--lease", .value = "LEASE", .purpose = "of the claim that this fills"}});
+       {.name = "--lease", .value = "LEASE", .purpose = "of the claim that this fills"},
+       {.name = "--nothing",
+        .purpose = "in place of VALUE: there is none, and nobody has to look again (default: for "
+                   "the family's negative_ttl)"}});
 }
 
 std::vector<command> entry_commands() {
@@ -253,7 +269,9 @@ std::vector<command> entry_commands() {
       {.name = "cache set",
        .purpose = "Cache a value.",
        .arguments = {key_argument,
-                     {.name = "VALUE", .purpose = "the value; - reads it from the standard input"}},
+                     {.name = "VALUE",
+                      .purpose = "the value; - reads it from the standard input",
+                      .required = false}},
        .options = set_options(),
        .examples = {"millrace cache set user:7 '{\"name\":\"Ann\"}' --ttl 15m --tag users",
                     "millrace cache set page:home - --content-type text/html"},

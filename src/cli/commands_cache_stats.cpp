@@ -50,6 +50,7 @@ void print_families(const context& with, const json::value& body) {
                {"LOAD TIME", align::right},
                {"ENTRIES", align::right},
                {"BYTES", align::right},
+               {"EVICTED", align::right},
                {"TTL", align::right}}};
   for (const json::value& one : items_at(body, "families")) {
     const std::string name = text_at(one, "family");
@@ -57,7 +58,7 @@ void print_families(const context& with, const json::value& body) {
                grouped(count_at(one, "stale")), grouped(count_at(one, "misses")),
                grouped(count_at(one, "loads")), span_of(one, "average_load"),
                grouped(count_at(one, "entries")), grouped(count_at(one, "bytes")),
-               span_of(one, "average_ttl")});
+               grouped(count_at(one, "evicted")), span_of(one, "average_ttl")});
   }
   if (shown.empty()) return;
   with.around.out << '\n';
@@ -139,6 +140,9 @@ std::string notes_of(const json::value& family) {
     if (number_at(family, member).value_or(0) > 0) {
       notes.push_back(fmt::format("{} {}", name, span_of(family, member)));
     }
+  }
+  if (number_at(family, "negative_ttl").value_or(0) > 0) {
+    notes.push_back(fmt::format("nothing kept {}", span_of(family, "negative_ttl")));
   }
   if (!items_at(family, "adaptive").empty()) notes.emplace_back("ttl by use");
   const std::string outage = text_at(family, "outage");

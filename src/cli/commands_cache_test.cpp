@@ -49,6 +49,17 @@ TEST_F(CacheCommands, EndWithThreeWhereThereIsNothing) {
   EXPECT_FALSE(flag_at(printed(), "found"));
 }
 
+TEST_F(CacheCommands, RememberThatThereIsNothing) {
+  EXPECT_EQ(run({"set", "k"}), exit_code::usage);
+  EXPECT_EQ(run({"set", "k", "v", "--nothing"}), exit_code::usage);
+  EXPECT_EQ(run({"set", "k", "--nothing"}), exit_code::usage) << "nobody says how long";
+  ASSERT_EQ(run({"set", "k", "--nothing", "--ttl", "5m"}), exit_code::done) << err();
+  EXPECT_EQ(run({"get", "k"}), exit_code::not_found);
+  EXPECT_NE(err().find("It is known that there is nothing"), std::string::npos) << err();
+  EXPECT_EQ(run({"get", "k", "--json"}), exit_code::done);
+  EXPECT_TRUE(flag_at(printed(), "nothing"));
+}
+
 TEST_F(CacheCommands, ReadAValueFromTheStandardInput) {
   server_.world.in.str(std::string("\0raw\n", 5));
   ASSERT_EQ(run({"set", "k", "-", "--content-type", "x/y"}), exit_code::done) << err();

@@ -235,6 +235,11 @@ constexpr std::array settings{
               return put(into.engine.near_age,
                          from.as_span(cache::near_age_min, cache::near_age_max));
             }},
+    setting{"cache.patience", "MILLRACE_CACHE_PATIENCE", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.cache_patience,
+                         from.as_span(cache::patience_min, cache::patience_max));
+            }},
     setting{"limits.legacy_headers", "MILLRACE_LIMITS_LEGACY_HEADERS", "",
             [](const config_value& from, serve_settings& into) {
               return put(into.limits.legacy_headers, from.as_flag());

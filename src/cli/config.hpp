@@ -5,6 +5,7 @@
 #include "config_redis.hpp"
 
 #include <millrace/base/clock.hpp>
+#include <millrace/cache/shared_cache.hpp>
 #include <millrace/engine/job.hpp>
 #include <millrace/http/session_settings.hpp>
 #include <millrace/limiter/limit_policy.hpp>
@@ -43,6 +44,8 @@ struct serve_settings {
   /// How long a cached value is kept where a request does not say: the cache's own setting, else
   /// that of the Redis of other backends, else an hour.
   std::optional<duration> cache_ttl;
+  /// How long a Redis that says nothing is waited for before families say what is given.
+  duration cache_patience{cache::patience_default};
   std::optional<duration> redis_ttl;
   redis_pieces redis_by_pieces;
   std::map<std::string, queue_changes> queues;
@@ -50,7 +53,7 @@ struct serve_settings {
   http::session_settings sessions;
   /// As it was written, and what it comes to.
   cache_texts cache;
-  std::shared_ptr<const cache::declared_cache> declared;
+  std::shared_ptr<cache::declared_cache> declared;
   /// What was odd but no error, for the log.
   std::vector<std::string> warnings;
 };

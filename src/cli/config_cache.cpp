@@ -139,9 +139,10 @@ void apply_family_key(const file_entry& entry, cache_texts& into) {
   table.places.push_back(entry.value.place());
 }
 
-result<std::shared_ptr<const cache::declared_cache>> declare_cache(
-    const cache_texts& texts, const cache::environment& variables, bool encrypts,
-    std::vector<std::string>& warnings) {
+result<std::shared_ptr<cache::declared_cache>> declare_cache(const cache_texts& texts,
+                                                             const cache::environment& variables,
+                                                             bool encrypts,
+                                                             std::vector<std::string>& warnings) {
   auto families = families_of(texts, variables);
   if (!families) return std::unexpected(placed(std::move(families.error()), texts));
   auto keys = keys_of(texts, warnings);

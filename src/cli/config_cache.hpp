@@ -41,7 +41,7 @@ void apply_family_key(const file_entry& entry, cache_texts& into);
 /// environment's `CACHE_…_TTL`. With `encrypts` keys are needed whatever the families say.
 ///
 /// Errors: invalid_argument at the place of the setting.
-[[nodiscard]] result<std::shared_ptr<const cache::declared_cache>> declare_cache(
+[[nodiscard]] result<std::shared_ptr<cache::declared_cache>> declare_cache(
     const cache_texts& texts, const cache::environment& variables, bool encrypts,
     std::vector<std::string>& warnings);
 

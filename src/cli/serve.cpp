@@ -100,6 +100,8 @@ http::server_options server_options(const serve_settings& settings, const opened
                                .rate_limits = limits_of(settings),
                                .version = std::string{version_text}};
   if (settings.cache_ttl) options.cache_ttl = *settings.cache_ttl;
+  // The embedded engine answers from this process.
+  if (on_redis(settings)) options.cache_patience = settings.cache_patience;
   options.sessions = settings.sessions;
   options.near_cache = engine.near.get();
   options.declared = settings.declared.get();
@@ -141,20 +143,34 @@ exit_code fail_to_start(const context& with, const error& why) {
   return why.kind == errc::invalid_argument ? exit_code::usage : exit_code::failed;
 }
 
-// Of a configuration that makes no sense nothing is taken over.
-void reload_limits(const context& with, http::server& server, const observe::logger& log) {
-  const auto settings = load_settings(with.in, with.around);
-  auto changed = settings ? server.change_limits(limits_of(*settings))
-                          : result<void>(std::unexpected(settings.error()));
+// What came of reading one capability's settings anew.
+void log_reload(const observe::logger& log, std::string_view capability, std::string_view what,
+                const result<void>& changed, std::size_t count) {
   if (changed) {
-    log.event(observe::log_level::info, "limits_reloaded",
-              {{"capability", "limits"}, {"policies", settings->limits.policies.size()}});
+    log.event(observe::log_level::info, fmt::format("{}_reloaded", what),
+              {{"capability", capability}, {"count", count}});
     return;
   }
-  log.event(observe::log_level::warning, "limits_not_reloaded",
-            {{"capability", "limits"},
+  log.event(observe::log_level::warning, fmt::format("{}_not_reloaded", what),
+            {{"capability", capability},
              {"field", changed.error().field},
              {"error", changed.error().detail}});
+}
+
+// Of a configuration that makes no sense nothing is taken over.
+void reload(const context& with, http::server& server, const observe::logger& log) {
+  auto settings = load_settings(with.in, with.around);
+  if (!settings) {
+    const result<void> wrong = std::unexpected(settings.error());
+    log_reload(log, "limits", "limits", wrong, 0);
+    log_reload(log, "cache", "families", wrong, 0);
+    return;
+  }
+  const std::size_t policies = settings->limits.policies.size();
+  log_reload(log, "limits", "limits", server.change_limits(limits_of(*settings)), policies);
+  cache::family_set& families = settings->declared->families;
+  const std::size_t count = families.families().size();
+  log_reload(log, "cache", "families", server.change_families(std::move(families)), count);
 }
 
 exit_code serve_with(context& with, const serve_settings& settings) {
@@ -179,7 +195,7 @@ exit_code serve_with(context& with, const serve_settings& settings) {
   const std::uint32_t threads =
       settings.threads > 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency());
   serving running{store, server_options(settings, *engine, log), log, threads};
-  running.on_hangup([&with, &log](http::server& server) { reload_limits(with, server, log); });
+  running.on_hangup([&with, &log](http::server& server) { reload(with, server, log); });
   if (auto started = running.start(); !started) return fail_to_start(with, started.error());
   pid_file pid;
   if (auto written = pid.write(settings.pid_file); !written) {

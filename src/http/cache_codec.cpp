@@ -49,6 +49,7 @@ struct item {
   std::string base64{};
   bool has_base64{false};
   std::string lease{};
+  bool nothing{false};
 };
 using rule = member_rule<item>;
 constexpr std::array rules{
@@ -101,6 +102,10 @@ constexpr std::array rules{
            if (!read) return read;
            return store_in(into.step.lease, parse_cache_lease(into.lease, field.text()));
          }},
+    rule{"nothing",
+         [](const json::value& from, item& into, const field_path& field) {
+           return store_in(into.nothing, read_flag(from, field));
+         }},
 };
 
 result<put_cache> read_item(const json::value& parsed, std::string_view raw,
@@ -113,6 +118,11 @@ result<put_cache> read_item(const json::value& parsed, std::string_view raw,
     return std::unexpected(std::move(read.error()));
   }
   const auto value = raw_member(raw, "value");
+  if (one.nothing && !value && !one.has_base64) {
+    one.step.content_type = cache::nothing_type;
+    return std::move(one.step);
+  }
+  if (one.nothing) return invalid("nothing", "With nothing no value is given.");
   if (value.has_value() == one.has_base64) {
     return invalid("value", "value (JSON) or value_base64 has to be given, and not both.");
   }
@@ -284,7 +294,10 @@ result<cache_lease_request> decode_cache_release(std::string_view body) {
 
 void append_cache_value(std::string& out, const engine::cache_entry& entry) {
   const bool is_json = is_json_type(entry.content_type) && check_json(entry.value).has_value();
-  if (is_json) {
+  if (entry.content_type == cache::nothing_type) {
+    // Whoever looks at the value alone finds that there is none.
+    out += R"("nothing":true,"value":null)";
+  } else if (is_json) {
     out.append(R"("value":)").append(entry.value);
   } else {
     out += R"("value_base64":")";

@@ -118,6 +118,8 @@ void append_family_metrics(std::string& out, const std::vector<cache::family_num
                 [](const family_numbers& one) { return to_seconds(one.figures.load_time); }},
       by_family{"undecodable_total", "Entries that could not be read.",
                 [](const family_numbers& one) { return count(one.figures.undecodable); }},
+      by_family{"evictions_total", "Entries that had to go from the store to make room for puts.",
+                [](const family_numbers& one) { return count(one.figures.evictions); }},
       by_family{"near_evictions_total", "Entries that had to go near to make room.",
                 [](const family_numbers& one) { return count(one.near.evictions); }},
   };
@@ -185,9 +187,11 @@ void append_family_numbers(std::string& out, const cache::family_numbers& of, st
   fmt::format_to(at, R"(,"hits":{},"stale":{},"misses":{},"hit_rate":{:.4f})",
                  figures.hits - std::min(figures.hits, figures.stale), figures.stale,
                  figures.misses, figures.hit_rate());
-  fmt::format_to(at, R"(,"loads":{},"failed_loads":{},"puts":{},"put_bytes":{},"undecodable":{})",
+  fmt::format_to(at,
+                 R"(,"loads":{},"failed_loads":{},"puts":{},"put_bytes":{},"undecodable":{})"
+                 R"(,"evicted":{})",
                  figures.loads, figures.failed_loads, figures.stored, figures.stored_bytes,
-                 figures.undecodable);
+                 figures.undecodable, figures.evictions);
   append_seconds(out, R"(,"average_ttl":)", figures.average_ttl());
   append_seconds(out, R"(,"average_load":)", figures.average_load_time());
   fmt::format_to(

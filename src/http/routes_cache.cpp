@@ -30,6 +30,13 @@ error cache_miss() {
           .detail = "There is nothing under this key, or no longer."};
 }
 
+// Known, and kept so that it is not looked for again: no miss.
+error cached_nothing() {
+  return {.kind = errc::not_found,
+          .code = "cached_nothing",
+          .detail = "It is known that there is nothing under this key, until that expires."};
+}
+
 // `Expires: …`, as HTTP writes dates.
 std::string http_date(timestamp at) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count();
@@ -104,6 +111,7 @@ result<guarded_put> read_put(const service& with, request& what) {
   const auto stale_for = read_span(*query, "stale_for", duration{0});
   step.tags = query->texts("tag");
   const auto lease = query->text("lease");
+  const bool nothing = query->flag("nothing");
   auto guard = read_guard(*query, with.project);
   if (auto checked = query->finish(); !checked) return std::unexpected(std::move(checked.error()));
   if (!guard) return std::unexpected(std::move(guard.error()));
@@ -120,7 +128,7 @@ result<guarded_put> read_put(const service& with, request& what) {
   if (auto read = read_condition(what, step.expects, step.version); !read) {
     return std::unexpected(std::move(read.error()));
   }
-  step.content_type = what[header::content_type];
+  step.content_type = nothing ? cache::nothing_type : what[header::content_type];
   step.value = std::move(what.body);
   return guarded_put{.step = std::move(step), .guard = std::move(*guard)};
 }
@@ -136,7 +144,9 @@ awaitable<result<engine::cache_stored>> put_entry(service& with, guarded_put wha
   one.steps.emplace_back(std::move(*what.guard));
   auto done = co_await engine::commit(with.store, std::move(one));
   if (!done) co_return std::unexpected(std::move(done.error().why));
-  co_return std::get<engine::cache_stored>(done->outcomes.front());
+  auto stored = std::get<engine::cache_stored>(std::move(done->outcomes.front()));
+  with.cache.count_evicted(stored);
+  co_return stored;
 }
 
 // Leases come from the stamps of the store, which are taken from its clock in microseconds.
@@ -172,6 +182,11 @@ awaitable<response> get_cached(service& with, request& what) {
   out.headers =
       fmt::format("ETag: \"{}\"\r\nAge: {}\r\nExpires: {}\r\nX-Cache: {}\r\n", entry.version, age,
                   http_date(entry.expires_at), entry.stale ? "stale" : "hit");
+  if (entry.content_type == cache::nothing_type) {
+    response none = problem(cached_nothing());
+    none.headers += out.headers;
+    co_return none;
+  }
   if (what.has(header::if_none_match) &&
       names_version(what[header::if_none_match], entry.version)) {
     out.status = 304;

@@ -9,7 +9,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 /// Many entries of the cache, and all of them.
@@ -24,6 +26,22 @@ response answer_count(const result<std::uint64_t>& count) {
 void append_error(std::string& out, const error& why) {
   out += R"({"error":)";
   append_problem(out, why);
+  out += '}';
+}
+
+void append_read(std::string& out, std::string_view key,
+                 const result<std::optional<engine::cache_entry>>& found) {
+  out += R"({"key":)";
+  append_json_string(out, key);
+  if (!found) {
+    out += R"(,"error":)";
+    append_problem(out, found.error());
+  } else if (*found) {
+    out += R"(,"found":true,)";
+    append_cache_value(out, **found);
+  } else {
+    out += R"(,"found":false)";
+  }
   out += '}';
 }
 
@@ -106,22 +124,20 @@ awaitable<response> get_many_cached(service& with, request& what) {
   using stale = cache::shared_cache::stale;
   // What one answer carries ends where one read of the store does: of large values a few at a time.
   std::vector<std::string> keys = asked->keys;
-  auto found = co_await with.cache.get_some(with.project, std::move(keys),
-                                            asked->stale ? stale::yes : stale::by_family);
-  if (!found) co_return problem(found.error());
+  const auto found = co_await with.cache.get_each(with.project, std::move(keys),
+                                                  asked->stale ? stale::yes : stale::by_family);
+  // While the store is away some families have something to give still; where none has, no item
+  // says more than the whole.
+  const auto refused = [](const auto& each) { return !each.has_value(); };
+  if (std::ranges::all_of(found, refused)) co_return problem(found.front().error());
   std::string body = R"({"items":[)";
-  for (std::size_t i = 0; i < found->size(); ++i) {
+  for (std::size_t i = 0; i < found.size(); ++i) {
     if (i > 0) body += ',';
-    body += R"({"key":)";
-    append_json_string(body, asked->keys[i]);
-    const auto& entry = (*found)[i];
-    body += entry ? R"(,"found":true,)" : R"(,"found":false)";
-    if (entry) append_cache_value(body, *entry);
-    body += '}';
+    append_read(body, asked->keys[i], found[i]);
   }
   body += R"(],"left_out":[)";
-  for (std::size_t i = found->size(); i < asked->keys.size(); ++i) {
-    if (i > found->size()) body += ',';
+  for (std::size_t i = found.size(); i < asked->keys.size(); ++i) {
+    if (i > found.size()) body += ',';
     append_json_string(body, asked->keys[i]);
   }
   body += "]}";

@@ -20,15 +20,9 @@
 namespace millrace::http {
 namespace {
 
-const cache::family_set& families_of(const service& with) {
-  static const cache::family_set none;
-  const cache::declared_cache* const declared = with.cache.declared();
-  return declared == nullptr ? none : declared->families;
-}
-
 error no_such_family(const service& with, std::string_view name) {
   std::string known;
-  for (const cache::family& one : families_of(with).families()) {
+  for (const cache::family& one : with.cache.families().families()) {
     known += fmt::format("{}{}", known.empty() ? "" : ", ", one.spec.name);
   }
   return {errc::invalid_argument, "unknown_family",
@@ -68,7 +62,7 @@ awaitable<response> show_cache_stats(service& with, request& what) {
   const auto only = query->text("family");
   const auto checked = query->finish();
   if (!checked) co_return problem(checked.error());
-  if (only && families_of(with).find(*only) == nullptr) {
+  if (only && with.cache.families().find(*only) == nullptr) {
     co_return problem(no_such_family(with, *only));
   }
   const auto of_store =
@@ -94,13 +88,14 @@ awaitable<response> list_families(service& with, request& what) {
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
   std::string body = R"({"families":[)";
-  const auto families = families_of(with).families();
+  const cache::family_set& declared = with.cache.families();
+  const auto families = declared.families();
   for (const cache::family& one : families) {
     if (&one != families.data()) body += ',';
     append_family(body, one.spec, with.cache.default_ttl());
   }
   body += R"(],"rules":[)";
-  const auto rules = families_of(with).rules();
+  const auto rules = declared.rules();
   for (const cache::invalidation_rule& one : rules) {
     if (&one != rules.data()) body += ',';
     body += R"({"rule":)";

@@ -108,6 +108,11 @@ awaitable<response> commit_steps(service& with, request& what) {
     const error& why = done.error().why;
     co_return problem(is_of_step(why) ? of_step(why, done.error().step_index) : why);
   }
+  for (const engine::outcome& each : done->outcomes) {
+    if (const auto* stored = std::get_if<engine::cache_stored>(&each)) {
+      with.cache.count_evicted(*stored);
+    }
+  }
   if (const auto read = co_await read_sessions(with, *asked, *done); !read) {
     co_return problem(read.error());
   }

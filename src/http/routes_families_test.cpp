@@ -29,7 +29,8 @@ cache::declared_cache declare() {
             .pattern = "flow:{id}",
             .ttl = 10s,
             .jitter = 0,
-            .stale_while_revalidate = 5s},
+            .stale_while_revalidate = 5s,
+            .negative_ttl = 3s},
            {.name = "vector", .pattern = "vector:{bot_id}:{hash}", .compress_above = 100}},
           {{.name = "bot", .removes = {"user:{user_id}", "vector:{bot_id}:*"}}}))};
   made.keys = std::move(*secrets::key_ring::parse(secrets::key_ring::generate(), "keys"));
@@ -217,6 +218,43 @@ TEST_F(FamilyRoutes, ACommitKeepsThemToo) {
   const reply wrong = server_.ask("POST /v1/commit",
                                   R"({"steps":[{"op":"cache.put","key":"k","value":1,"ttl":-1}]})");
   EXPECT_EQ(wrong.text("field"), "steps.0.ttl");
+}
+
+TEST_F(FamilyRoutes, RememberThatThereIsNothing) {
+  const reply done = put("/v1/cache/flow:1?nothing=true", "");
+  ASSERT_EQ(done.status, 200U) << done.body;
+  const reply found = server_.ask("GET /v1/cache/flow:1");
+  EXPECT_EQ(found.status, 404U);
+  EXPECT_EQ(found.text("code"), "cached_nothing");
+  EXPECT_EQ(found.header("x-cache"), "hit");
+  EXPECT_EQ(found.header("etag"), done.header("etag"));
+  const auto claimed = server_.ask("POST /v1/cache/flow:1:claim").json();
+  EXPECT_EQ(claimed.at("state").as_string(), "hit");
+  EXPECT_TRUE(claimed.at("nothing").as_bool());
+  EXPECT_TRUE(claimed.at("value").is_null());
+  const auto many = server_.ask("POST /v1/cache:mget", R"({"keys":["flow:1"]})").json();
+  EXPECT_TRUE(many.at("items").at(0).at("found").as_bool());
+  EXPECT_TRUE(many.at("items").at(0).at("nothing").as_bool());
+  server_.clock.advance(3s);
+  EXPECT_EQ(server_.ask("GET /v1/cache/flow:1").text("code"), "cache_miss");
+  EXPECT_EQ(put("/v1/cache/user:1?nothing=true", "").text("code"), "negative_ttl_missing");
+  EXPECT_EQ(put("/v1/cache/user:1?nothing=true&ttl=5s", "").status, 200U);
+  EXPECT_EQ(put("/v1/cache/flow:1?nothing=true", "v").text("field"), "value");
+  const auto set = server_.ask(
+      "POST /v1/cache:mset",
+      R"({"items":[{"key":"flow:2","nothing":true},{"key":"flow:3","nothing":true,"value":1}]})");
+  EXPECT_EQ(set.json().at("items").at(0).at("key").as_string(), "flow:2");
+  EXPECT_EQ(set.json().at("items").at(1).at("error").at("field").as_string(), "nothing");
+  EXPECT_EQ(server_.ask("GET /v1/cache/flow:2").text("code"), "cached_nothing");
+}
+
+TEST_F(FamilyRoutes, CountWhatHadToGoByFamily) {
+  const std::string answer = server_.ask("GET /admin/cache/stats").body;
+  EXPECT_NE(answer.find("\"evicted\":0"), std::string::npos);
+  EXPECT_EQ(numbers("user").at("evicted").as_int64(), 0);
+  EXPECT_NE(server_.ask("GET /metrics")
+                .body.find("millrace_cache_family_evictions_total{family=\"user\"} 0\n"),
+            std::string::npos);
 }
 
 TEST(NearRoutes, WarmWhatWasReadMostAndSayWhatLiesNear) {

@@ -166,8 +166,8 @@ awaitable<response> enqueue_once(service& with, request& what, enqueue_body& bod
   for (auto& outcome : done->outcomes) {
     if (auto* const job = std::get_if<job_enqueued>(&outcome)) made.emplace_back(std::move(*job));
   }
-  response answer =
-      body.many ? answer_many(in_order(body.items, std::move(made))) : answer_one(what, *made.front());
+  response answer = body.many ? answer_many(in_order(body.items, std::move(made)))
+                              : answer_one(what, *made.front());
   if (done->replayed) answer.headers += "Idempotency-Replayed: true\r\n";
   co_return answer;
 }

@@ -199,6 +199,10 @@ result<void> server::change_limits(limit_settings to) {
   return state_->core->api.limits.change_settings(std::move(to));
 }
 
+result<void> server::change_families(cache::family_set to) {
+  return state_->core->api.cache.change_families(std::move(to));
+}
+
 std::vector<std::string> server::addresses() const {
   std::vector<std::string> urls;
   for (const auto& one : state_->tcp) {

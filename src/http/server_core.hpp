@@ -57,6 +57,7 @@ struct server_core {
             .cache = cache::shared_cache{store,
                                          {.default_ttl = options.cache_ttl,
                                           .near = options.near_cache,
+                                          .patience = options.cache_patience,
                                           .declared = options.declared}},
             .limits{store, options.rate_limits},
             .streams = *streams,

@@ -322,6 +322,31 @@ TEST_F(Program, ReadsThePoliciesOfLimitsAnewAtAHangup) {
   EXPECT_EQ(stop(*server), 0) << server->err();
 }
 
+TEST_F(Program, ReadsTheFamiliesOfTheCacheAnewAtAHangup) {
+  const auto write = [this](std::string_view families) {
+    std::ofstream{directory_ / "config.toml"} << families;
+  };
+  write("[cache.families.user]\npattern = 'user:{id}'\nttl = '1h'\n");
+  const auto server = serve({"--config", "config.toml"});
+  ASSERT_EQ(run({"cache", "set", "user:7", "Ann"}).code, 0);
+  EXPECT_EQ(run({"cache", "get", "user:7"}).code, 0);
+  write("[cache.families.user]\npattern = 'user:{id}'\nttl = 'soon'\n");
+  server->signal(SIGHUP);
+  ASSERT_TRUE(server->wait_for_error("families_not_reloaded")) << server->err();
+  EXPECT_TRUE(holds(run({"cache", "families"}).out, "user:{id}"));
+  write(
+      "[cache.families.user]\npattern = 'user:{id}'\nttl = '2h'\n"
+      "[cache.families.bot]\npattern = 'bot:{id}'\n");
+  server->signal(SIGHUP);
+  ASSERT_TRUE(server->wait_for_error("families_reloaded")) << server->err();
+  const std::string shown = run({"cache", "families"}).out;
+  EXPECT_TRUE(holds(shown, "bot:{id}") && holds(shown, "2h")) << shown;
+  EXPECT_EQ(run({"cache", "get", "user:7"}).out, "Ann");
+  const std::string counted = run({"cache", "stats", "--family", "user", "--json"}).out;
+  EXPECT_TRUE(holds(counted, R"("family":"user","hits":2)")) << counted;
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
 TEST_F(Program, KeepsBudgetsOverAKill) {
   auto server = serve();
   const words check{"limit", "check", "user=42", "--limit", "100/monthly", "--cost", "60"};

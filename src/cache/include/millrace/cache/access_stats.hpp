@@ -6,6 +6,7 @@
 #include <millrace/cache/family_set.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -53,6 +54,9 @@ struct used_key {
   std::uint64_t misses{0};
 };
 
+/// After so long an access counts half.
+inline constexpr std::chrono::hours use_half_life{1};
+
 /// Counts what happens to entries, per family, and which keys are used most.
 ///
 /// Guarantees: figures are exact. The most used keys are found from the first 4096 accesses of a
@@ -88,6 +92,8 @@ public:
   [[nodiscard]] std::uint64_t accesses(std::string_view key) const;
   /// Halves what is known of accesses and of the most used keys, so that old use fades.
   void age();
+  /// The same once in `use_half_life`, by whoever comes first.
+  void age_when_due(std::chrono::steady_clock::time_point now);
 
   [[nodiscard]] family_figures figures(std::size_t family) const;
   [[nodiscard]] family_figures all() const;
@@ -109,6 +115,8 @@ private:
   std::vector<std::atomic<counters*>> threads_;
   heavy_hitters keys_;
   std::unique_ptr<access_sketch> sketch_;
+  // When it was halved last, or begun; ticks of the steady clock.
+  std::atomic<std::chrono::steady_clock::rep> aged_at_;
   // What `clear` found: threads that count are not disturbed, its figures are taken off.
   mutable std::mutex cleared_held_;
   std::vector<family_figures> cleared_;

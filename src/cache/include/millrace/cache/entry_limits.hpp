@@ -32,6 +32,9 @@ inline constexpr std::size_t local_slice = 256;
 
 /// Families of one process, and named parts of one pattern: beyond them invalid_argument.
 inline constexpr std::size_t families_max = 256;
+/// How often the families of a running cache are changed: what they were is kept, since a load that
+/// goes on may still look at it. Beyond it exhausted, until a restart.
+inline constexpr std::size_t family_changes_max = 1000;
 inline constexpr std::size_t family_parts_max = 8;
 /// Patterns that one rule removes: beyond it invalid_argument.
 inline constexpr std::size_t rule_targets_max = 32;

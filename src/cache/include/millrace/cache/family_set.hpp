@@ -5,6 +5,7 @@
 #include <millrace/cache/key_pattern.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,7 +20,8 @@ struct family {
   family_spec spec;
   key_pattern pattern;
   std::vector<key_pattern> tags;
-  /// Its place in the set, from 0: what statistics count by.
+  /// What statistics count by, below `families_max`: its place in the set, unless it was numbered
+  /// anew.
   std::size_t number{0};
   /// Rules remove entries by the first so many fields of their key: each is a tag, `vector:7:*`.
   std::vector<std::size_t> prefix_fields;
@@ -46,7 +48,7 @@ struct invalidation {
 /// Guarantees: of two families that match a key the one that says more is taken; a set in which
 /// that
 ///             cannot be said is refused.
-/// Threading:  nothing changes after `make`; used from any thread.
+/// Threading:  nothing changes after `make` and `renumber`; used from any thread.
 /// Cost:       `match` walks the fields of a key once and takes no memory.
 class family_set final {
 public:
@@ -54,6 +56,10 @@ public:
   ///         match one key equally well).
   [[nodiscard]] static result<family_set> make(std::vector<family_spec> families,
                                                std::vector<invalidation_rule> rules);
+  /// Gives each family the number that its name has, so that those that another set had too are
+  /// counted on.
+  void renumber(const std::function<std::size_t(std::string_view name)>& number_of);
+
   family_set();
   family_set(family_set&&) noexcept;
   family_set& operator=(family_set&&) noexcept;
@@ -65,6 +71,9 @@ public:
   [[nodiscard]] const family* find(std::string_view name) const noexcept;
   /// None where the key belongs to no family.
   [[nodiscard]] std::optional<family_match> match(std::string_view key) const noexcept;
+
+  /// The same, where its parts are of no interest: a look at the fields, no more.
+  [[nodiscard]] const family* family_of(std::string_view key) const noexcept;
 
   /// The key of a family.
   /// Errors: invalid_argument (unknown family; a part missing, unknown, empty, with `:` or control

@@ -10,6 +10,7 @@
 #include <millrace/engine/cache_steps.hpp>
 #include <millrace/engine/store.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +40,15 @@ inline constexpr std::chrono::hours top_keys_ttl{24 * 7};
 /// Loads behind the callers' backs at a time, where nothing else is said. Beyond it an early
 /// renewal is left out, and a load with a time limit refused.
 inline constexpr std::size_t loads_behind_default = 64;
+/// How long a store that says nothing is waited for, where something else can be given; see
+/// `shared_cache::settings::patience`.
+inline constexpr std::chrono::milliseconds patience_default{50};
+inline constexpr std::chrono::milliseconds patience_min{1};
+inline constexpr std::chrono::seconds patience_max{3};
+/// The same where what is given lies near: nobody has to load because of it.
+inline constexpr std::chrono::milliseconds near_patience{4};
+/// Claims, and puts of what was loaded, wait so many times longer: loading twice costs more.
+inline constexpr int claim_patience = 5;
 
 /// What a loader came to. Nothing: there is no such thing, which is kept for `negative_ttl`.
 struct loaded_value {
@@ -131,8 +141,12 @@ public:
     /// `near_store` that it belongs to.
     near_cache* near{nullptr};
     std::size_t loads_behind_max{loads_behind_default};
-    /// Not owned; empty: no families. Whoever has another declaration of the same store reads what
-    /// it can, and misses the rest.
+    /// How long a store that answers nothing at all is waited for before it counts as away, and the
+    /// family of a key, or `fill_options::outage`, says what is given. Where answers mostly take
+    /// more than a quarter of it: four times that. Zero: for as long as the store itself waits.
+    duration patience{0};
+    /// Not owned; empty: no families, and no keys to encrypt with. Whoever has another declaration
+    /// of the same store reads what it can, and misses the rest.
     const declared_cache* declared{nullptr};
   };
 
@@ -160,6 +174,9 @@ public:
   /// As many as one read gives, the first of them in any case.
   [[nodiscard]] awaitable<result<std::vector<std::optional<engine::cache_entry>>>> get_some(
       std::string project, std::vector<std::string> keys, stale too = stale::no);
+  /// The same, each by itself: while the store is away some families give something and others not.
+  [[nodiscard]] awaitable<std::vector<result<std::optional<engine::cache_entry>>>> get_each(
+      std::string project, std::vector<std::string> keys, stale too = stale::no);
   /// One a key, in order. Cost: a round trip for every `cache_read_keys_max` keys, and for every
   /// `cache_read_bytes_max` of values.
   [[nodiscard]] awaitable<result<std::vector<std::optional<engine::cache_entry>>>> get_many(
@@ -168,8 +185,14 @@ public:
   /// What the family of its key says of a value that is put: `ttl` where it is zero (else the
   /// default), how long it may be given stale where nothing is said, tags; compressed, encrypted.
   /// All members that put do this; for steps that are committed otherwise. Once a step.
-  /// Errors: invalid_argument (content_type).
+  ///
+  /// With `nothing_type` it is kept that there is nothing, for `ttl` or the `negative_ttl` of
+  /// the family, and never given stale.
+  /// Errors: invalid_argument (content_type; value, where there is nothing; ttl, where nobody says
+  ///         how long that is kept).
   [[nodiscard]] result<void> prepare(engine::put_cache& what);
+  /// Counts what had to go because of a step that was committed otherwise.
+  void count_evicted(const engine::cache_stored& done);
 
   /// A `ttl` of zero is the default. Errors: precondition_failed (version_mismatch), conflict
   /// (stale_lease), too_large, invalid_argument.
@@ -258,7 +281,17 @@ public:
   void count_load(std::string_view key, duration took);
   /// Empty where it has none.
   [[nodiscard]] std::string_view family_name(std::string_view key) const;
-  [[nodiscard]] const declared_cache* declared() const noexcept { return with_.declared; }
+  /// Those that are declared now. Valid as long as this object.
+  [[nodiscard]] const family_set& families() const noexcept {
+    return *families_.load(std::memory_order_acquire);
+  }
+  /// Other families and rules from now on, with the keys there are. What lies near is dropped; what
+  /// the store has is read as the new ones say, with the times that it was put with. A family that
+  /// keeps its name is counted on.
+  ///
+  /// Errors: invalid_argument (`missing_encryption_key`); exhausted (`too_many_changes`: more than
+  ///         `family_changes_max`, or more names than `families_max`). Nothing has changed then.
+  [[nodiscard]] result<void> change_families(family_set to);
   [[nodiscard]] engine::store& store() const noexcept { return store_; }
   [[nodiscard]] const near_cache* near() const noexcept { return with_.near; }
 
@@ -288,6 +321,12 @@ private:
                                                     const key_use& use);
   [[nodiscard]] result<std::optional<aged_entry>> away(const engine::cache_key& at,
                                                        const key_use& use, error why);
+  [[nodiscard]] awaitable<result<std::optional<aged_entry>>> read(engine::cache_key at,
+                                                                  key_use use);
+  [[nodiscard]] awaitable<result<engine::read_cache::found>> ask(engine::read_cache what,
+                                                                 duration patience);
+  [[nodiscard]] duration patience_of(const engine::cache_key& at, const key_use& use);
+  [[nodiscard]] awaitable<result<engine::cache_stored>> keep(engine::put_cache what);
   [[nodiscard]] std::optional<std::vector<std::optional<engine::cache_entry>>> find_all_near(
       const std::string& project, const std::vector<std::string>& keys, stale too);
   [[nodiscard]] read_decision decide(const engine::cache_key& at, const aged_entry& found,
@@ -299,6 +338,9 @@ private:
   struct shared_list;
   [[nodiscard]] awaitable<void> refresh_some(shared_list* from);
   [[nodiscard]] awaitable<void> refresh_beside(shared_list* from, std::size_t loops);
+  [[nodiscard]] awaitable<result<engine::cache_claimed>> claim_within(engine::claim_cache what,
+                                                                      duration wait,
+                                                                      duration patience);
   [[nodiscard]] awaitable<bool> opens(const engine::cache_key& at, engine::cache_claimed& claimed);
   [[nodiscard]] awaitable<result<filled>> in_flight(std::unique_ptr<work> what);
   [[nodiscard]] awaitable<void> fly(std::unique_ptr<work> what);
@@ -315,6 +357,7 @@ private:
   engine::store& store_;
   const settings with_;
   const std::unique_ptr<state> state_;
+  std::atomic<const family_set*> families_;
 };
 
 }  // namespace millrace::cache

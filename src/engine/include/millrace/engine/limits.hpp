@@ -95,8 +95,8 @@ inline constexpr std::uint32_t lock_waiters_max = 1000;
 /// How long a place in a queue may be kept without a word, and how long a turn is.
 inline constexpr std::chrono::seconds lock_queue_max{60};
 inline constexpr std::chrono::seconds lock_turn{2};
-/// A turn behind others that nobody has taken is half as long as the one before it, but never shorter:
-/// the places of a server that died do not add up.
+/// A turn behind others that nobody has taken is half as long as the one before it, but never
+/// shorter: the places of a server that died do not add up.
 inline constexpr std::chrono::milliseconds lock_turn_min{250};
 /// How long a fence is remembered after it was last seen, and of how many resources; beyond it
 /// `too_many_records`.

@@ -28,8 +28,8 @@ struct lock_waiter {
   std::uint32_t permits{0};
   /// Until when its place is kept.
   timestamp until{};
-  /// It is its turn: its place among the holders is kept for it. How many turns have been given in a
-  /// row with this one, all but it missed; 0: it is not its turn.
+  /// It is its turn: its place among the holders is kept for it. How many turns have been given in
+  /// a row with this one, all but it missed; 0: it is not its turn.
   std::uint32_t turn{0};
 };
 

@@ -93,6 +93,8 @@ struct server_options {
   std::filesystem::path scratch_directory;
   /// How long an entry of the cache is kept where a request does not say.
   duration cache_ttl{std::chrono::hours{1}};
+  /// As `shared_cache::settings::patience`.
+  duration cache_patience{0};
   /// What of the cache is kept in the memory of this process; the store is the one in front of
   /// which it stands. Empty: every read of the cache asks the store.
   cache::near_cache* near_cache{nullptr};
@@ -140,6 +142,9 @@ public:
   /// Other policies of limits from now on; from any thread. Errors: those of
   /// `check_limit_settings`; nothing has changed then.
   [[nodiscard]] result<void> change_limits(limit_settings to);
+  /// Other families and rules of the cache from now on. Errors: those of
+  /// `shared_cache::change_families`; nothing has changed then.
+  [[nodiscard]] result<void> change_families(cache::family_set to);
 
   /// Accepts no more; long polls answer empty at once, event streams end with a `retry:` of their
   /// own, running requests finish; what is not done after `stop_deadline` is cut. Safe to call
