@@ -23,12 +23,6 @@ constexpr std::int64_t is_new = 1;
 
 constexpr std::int64_t is_outcome = 3;
 
-std::string packed(std::string_view text) {
-  packer out;
-  out.add(text);
-  return out.take();
-}
-
 const engine::lock_key& key_of(const engine::step& what) {
   if (const auto* const acquire = std::get_if<acquire_lock>(&what)) return acquire->key;
   if (const auto* const extend = std::get_if<extend_lock>(&what)) return extend->key;
@@ -50,10 +44,8 @@ bool is_hot_lock(const engine::transaction& what) {
 }
 
 void lock_encoder::head(int what, const engine::lock_key& key, std::string_view token) {
-  std::string name;
-  name.reserve(key.project.size() + 1 + key.resource.size());
-  name.append(key.project).append(1, '\0').append(key.resource);
-  const auto [at, added] = numbers_.try_emplace(std::move(name), numbers_.size() + 1);
+  name_.assign(key.project).append(1, '\0').append(key.resource);
+  const auto [at, added] = numbers_.try_emplace(name_, numbers_.size() + 1);
   if (added) put_text(names_, at->first, 2);
   put_number(body_, what, 1);
   put_number(body_, static_cast<std::int64_t>(at->second), 2);

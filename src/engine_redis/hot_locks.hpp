@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fields.hpp"
+#include "packing.hpp"
 
 #include <millrace/engine/store.hpp>
 
@@ -27,11 +28,16 @@ public:
 
 private:
   void head(int what, const engine::lock_key& key, std::string_view token);
+  [[nodiscard]] std::string_view packed(std::string_view text) {
+    return packer_.clear().add(text).text();
+  }
 
   std::unordered_map<std::string, std::size_t> numbers_;
   std::string names_;
   std::string body_;
   std::size_t count_{0};
+  std::string name_;
+  packer packer_;
 };
 
 /// Reads what was answered to such an argument, one transaction after the other.

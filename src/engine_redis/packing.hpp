@@ -40,6 +40,11 @@ public:
   }
 
   [[nodiscard]] std::string take() { return std::move(out_); }
+  /// Empty again, with the memory it has.
+  packer& clear() noexcept {
+    out_.clear();
+    return *this;
+  }
   [[nodiscard]] const std::string& text() const noexcept { return out_; }
 
 private:

@@ -1,8 +1,9 @@
 -- Buckets: a job is a field of a hash of its neighbours, so that jobs can be listed in the order of
 -- their ids without an index, and no hash grows large.
 --
---   tasks:{tag}            sorted set: the first id of each bucket, with itself as score
---   tasks:{tag}:{first}    hash: id -> job; the first 14 digits of ids -> their runs (runs.lua)
+--   tasks:{tag}               sorted set: the first id of each bucket, with itself as score
+--   tasks:{tag}:{first}       hash: id -> job
+--   tasks:{tag}:{first}:runs  hash: the first 14 digits of ids -> the runs of those jobs (runs.lua)
 --
 -- Ids that begin with the same 14 digits are in one bucket.
 
@@ -31,7 +32,8 @@ local function bucket_key(tag, first) return prefix .. 'tasks:' .. tag .. ':' ..
 jobs.index_of, jobs.bucket_key = index_of, bucket_key
 
 local function new_bucket(tag, first, behind)
-  local one = {tag = tag, first = first, next = behind, key = bucket_key(tag, first)}
+  local key = bucket_key(tag, first)
+  local one = {tag = tag, first = first, next = behind, key = key, runs_key = key .. ':runs'}
   table.insert(buckets[tag], 1, one)
   bucket_count = bucket_count + 1
   return one
@@ -91,6 +93,34 @@ function jobs.taken_from(bucket)
     shrunk[#shrunk + 1] = bucket
   end
   return later.list('removed', bucket.key)
+end
+
+-- Whether nothing waits to be written to it, nor goes there from now on.
+local function is_settled(bucket)
+  local key, last = bucket.key, newest[bucket.tag]
+  return not (last and last.key == key) and not bucket.list and not later.fields[key] and
+         not later.removed[key]
+end
+
+-- How many jobs are in it; nil where that may change yet.
+function jobs.count_in(bucket)
+  return is_settled(bucket) and redis_call('HLEN', bucket.key) or nil
+end
+
+-- All of it goes: its jobs have ended, and each has a run.
+function jobs.drop_bucket(bucket)
+  local tag, met = bucket.tag, buckets[bucket.tag]
+  runs.drop_bucket(bucket)
+  later.fields[bucket.runs_key], later.removed[bucket.runs_key] = nil, nil
+  redis_call('UNLINK', bucket.key, bucket.runs_key)
+  redis_call('ZREM', index_of(tag), text_of(bucket.first))
+  for i = #met, 1, -1 do
+    if met[i].key == bucket.key then
+      table.remove(met, i)
+      bucket_count = bucket_count - 1
+    end
+  end
+  jobs.forget_known(tag, bucket.first, bucket.next)
 end
 
 -- After everything has been written: buckets that hold nothing any more are forgotten.

@@ -8,6 +8,11 @@ local trims_at_once  -- one of them keeps exactly so many after every transactio
 -- Below that a queue does, above it after every call, and up to as many more as ended in one call.
 local exactly_kept = 1000
 
+-- From there on it is by whole buckets (buckets.lua), once there are so many more: jobs are
+-- mostly made and done in one order, and forgetting a thousand at once costs what one costs.
+local by_buckets_from, whole_from = 50000, 2048
+local trimmed_at_once = 4000
+
 ended_in = {}
 at_each_call(function()
   emptied(ended_in)
@@ -182,12 +187,29 @@ function change.forget(queue, job)
   change.hint_job(job.tag, job.id)
 end
 
+-- Where no bucket can go as a whole, jobs go one by one for a while.
+local function trim_by_buckets(queue, over)
+  if over <= whole_from then return end
+  local one_by_one = queue.one_by_one or 0
+  if one_by_one <= 0 then
+    if ended.forget_buckets(queue, min(over, trimmed_at_once)) > 0 then return end
+    one_by_one = whole_from / 4
+  end
+  local most = min(over - whole_from, trimmed_at_once)
+  ended.forget(queue, most, nil, true)
+  queue.one_by_one = one_by_one - most
+end
+
 local function trim(queue, at_end)
   local keep = queue.settings.keep_finished_count
   if keep == 0 or (keep > exactly_kept and not at_end) then return false end
   local over = queue.count[completed] + queue.count[cancelled] - keep
-  if over > 0 then ended.forget(queue, min(over, 4000), nil, keep > exactly_kept) end
-  return over <= 4000
+  if keep >= by_buckets_from then
+    trim_by_buckets(queue, over)
+  elseif over > 0 then
+    ended.forget(queue, min(over, trimmed_at_once), nil, keep > exactly_kept)
+  end
+  return over <= trimmed_at_once
 end
 
 function change.trim_ended(at_end)

@@ -28,7 +28,7 @@ local function put(key, text, ends, later_by)
 end
 
 local function change(count)
-  if count.is_changed then return end
+  if count.is_changed then return end  -- callers that are in a hurry look by themselves
   count.is_changed, changed_count = true, changed_count + 1
   changed[changed_count] = count
 end
@@ -68,6 +68,7 @@ local function set_empty(count)
   -- Before the first record there is none.
   count.count, count.last, count.first, count.total, count.base = 0, -1, 0, 0, 0
   count.ends, count.first_ends, count.unsaved, count.text, count.from = false, false, false, '', 0
+  count.is_one = false  -- its key has one record, which we have written
 end
 
 -- Passes over what is over by now.
@@ -87,7 +88,7 @@ function sliding.read(count, text)
   if #text < record_bytes then return end
   local ends, cost, total, first, last = struct_unpack(record_format, text, #text - record_bytes + 1)
   if ends <= now then return end
-  count.ends, count.last_cost, count.total, count.last, count.saved_ends = ends, cost, total, last, ends
+  count.ends, count.last_cost, count.total, count.last = ends, cost, total, last
   count.text, count.from = text, last + 1 - #text / record_bytes
   find_first(count, first)
 end
@@ -118,29 +119,40 @@ function sliding.look(count, meter, wanted)
   return false, fits_at(count, meter.limit - wanted) - now, start, reset
 end
 
--- Answers when it is empty then, as each kind does.
-function sliding.charge(count, meter, cost)
-  local window, part, total = meter.a, meter.b, count.total
-  local ends, last_ends, unsaved = now + window, count.ends, count.unsaved
-  if part > 0 then ends = now - now % part + part + window end
-  count.window, count.total, count.count = window, (total + cost) % round, count.count + cost
+function counts.end_of_charge(meter)
+  local window, part = meter.a, meter.b
+  if part == 0 then return now + window end
+  return now - now % part + part + window
+end
+
+-- The charge ends then; answers when the window is empty.
+function counts.charge_sliding(count, window, ends, cost)
+  local total, last_ends, unsaved = count.total, count.ends, count.unsaved
+  local sum = total + cost
+  if sum >= round then sum = sum - round end
+  count.window, count.total, count.count = window, sum, count.count + cost
+  if not count.is_changed then change(count) end
   if last_ends and last_ends >= ends then
     if not unsaved then count.unsaved, count.tail = count.last, false end
     count.last_cost = count.last_cost + cost
-    change(count)
     return last_ends
   end
+  local last = count.last + 1
   if not unsaved then
-    count.unsaved, count.tail = count.last + 1, false
+    count.unsaved, count.tail = last, false
   else
     local tail = count.tail or {}
     tail[#tail + 1] = struct_pack(record_format, last_ends, count.last_cost, total, 0, 0)
     count.tail = tail
   end
-  count.ends, count.last_cost, count.last = ends, cost, count.last + 1
-  count.first_ends = count.first_ends or ends
-  change(count)
+  count.ends, count.last_cost, count.last = ends, cost, last
+  if not count.first_ends then count.first_ends = ends end
   return ends
+end
+
+-- Answers when it is empty then, as each kind does.
+function sliding.charge(count, meter, cost)
+  return counts.charge_sliding(count, meter.a, counts.end_of_charge(meter), cost)
 end
 
 function sliding.give_back(count, meter, cost, taken_at)
@@ -178,10 +190,13 @@ local function text_of_tail(count, from)
   return count.tail and concat(count.tail, '', from) or ''
 end
 
--- A key lasts until the charges of the same eighth of a window have ended.
-local function slice_of(count)
+-- A key lasts until the charges of the same eighth of a window have ended: how much longer than
+-- those that end now.
+local function keep(count)
   local slice = (count.window - count.window % 8) / 8
-  return slice < 1000000 and 1000000 or slice
+  if slice < 1000000 then slice = 1000000 end
+  count.kept_until = count.ends - count.ends % slice + slice
+  return slice
 end
 
 -- Only what counts is kept.
@@ -194,23 +209,31 @@ local function rewrite(count)
       before .. text_of_tail(count, max(first - unsaved, 0) + 1) ..
           struct_pack(record_format, count.ends, count.last_cost, count.total, 0,
                       count.last - first),
-      count.ends, slice_of(count))
+      count.ends, keep(count))
   count.first, count.last, count.text = 0, count.last - first, ''
+  count.is_one = count.last == 0
 end
+
+-- Of records, as texts: Redis would write numbers as fractions.
+local places = runs.made_once(function(number) return format('%d', number * record_bytes) end)
 
 function sliding.write(count)
   local first, last, ends, unsaved = count.first, count.last, count.ends, count.unsaved
   if not unsaved then return redis_call('DEL', count.key) end
-  if unsaved == 0 or (first > dead_at_least and first > last - first) then return rewrite(count) end
+  if unsaved == 0 then
+    if not (count.is_one and last == 0 and ends < count.kept_until) then return rewrite(count) end
+  elseif first > dead_at_least and first > last - first then
+    return rewrite(count)
+  else
+    count.is_one = false
+  end
   local text = struct_pack(record_format, ends, count.last_cost, count.total, first, last)
   if count.tail then text = concat(count.tail) .. text end
-  redis_call('SETRANGE', count.key, unsaved * record_bytes, text)
+  redis_call('SETRANGE', count.key, places[unsaved], text)
   -- What has been read of it is not what is there any more.
   if unsaved < count.from + #count.text / record_bytes then count.text = '' end
-  if manual_clock or ends == count.saved_ends then return end
-  local slice, before = slice_of(count), count.saved_ends
-  if before - before % slice == ends - ends % slice then return end
-  redis_call('PEXPIRE', count.key, format('%d', floor((ends - now + slice) / 1000) + 1000))
+  if manual_clock or ends < count.kept_until then return end
+  redis_call('PEXPIRE', count.key, format('%d', floor((ends - now + keep(count)) / 1000) + 1000))
 end
 
 -- Windows that follow each other, and calendar budgets. Numbers: window; or start, end.
@@ -261,9 +284,13 @@ function period.give_back(count, meter, cost, taken_at)
 end
 
 function period.write(count)
-  if count.count == 0 then return redis_call('DEL', count.key) end
+  if count.count == 0 then
+    count.saved_ends = false
+    return redis_call('DEL', count.key)
+  end
   local text = struct_pack('>I7I7I7', count.start, count.ends, count.count)
   if count.ends == count.saved_ends then return redis_call('SETRANGE', count.key, '0', text) end
+  count.saved_ends = count.ends
   put(count.key, text, count.ends, 0)
 end
 
@@ -337,7 +364,8 @@ local function read(meter, text)
   local count = {key = key, kind = kind, count = 0, at = now, is_there = text and #text > 0,
                  is_changed = false, ends = false, first_ends = false, saved_ends = false, last = 0,
                  first = 0, total = 0, base = 0, last_cost = 0, unsaved = false, tail = false,
-                 text = '', from = 0, window = 0}
+                 text = '', from = 0, window = 0, kept_until = 0, is_one = false,
+                 asked_by = 0}
   known[key], known_count = count, known_count + 1
   kind.read(count, text or '', meter)
   return count
@@ -359,22 +387,42 @@ function counts.find(meter)
   return read(meter, redis_call('GET', key))
 end
 
--- Reads what the first of these need with one command, but for what is known or long.
-function counts.prefetch(meters, count)
-  local wanted, names, n = nil, nil, 0
+-- Reads with one command, but for what is long.
+local function read_some(meters)
+  local names = {}
+  for i, meter in ipairs(meters) do names[i] = meter.key end
+  local found = redis_call('MGET', unpack(names))
+  for i, meter in ipairs(meters) do
+    if not known[meter.key] then read(meter, found[i]) end
+  end
+end
+
+-- What the first of these count, at their places in `into`.
+function counts.find_all(meters, count, into)
+  local wanted, missing = nil, false
   for i = 1, count do
     local meter = meters[i]
-    if not known[meter.key] and not (meter.kind == sliding and sliding.is_long(meter)) then
-      if n == 0 then wanted, names = {}, {} end
-      n = n + 1
-      wanted[n], names[n] = meter, meter.key
+    local its = known[meter.key]
+    into[i] = its
+    if its then
+      if its.at < now then
+        its.at = now
+        -- Of a sliding window most often nothing ends.
+        if its.kind ~= sliding or (its.first_ends and its.first_ends <= now) then
+          its.kind.pass_time(its)
+        end
+      end
+    else
+      missing = true
+      if not (meter.kind == sliding and sliding.is_long(meter)) then
+        wanted = wanted or {}
+        wanted[#wanted + 1] = meter
+      end
     end
   end
-  if n == 0 then return end
-  local found = redis_call('MGET', unpack(names))
-  for i = 1, n do
-    if not known[wanted[i].key] then read(wanted[i], found[i]) end
-  end
+  if wanted then read_some(wanted) end
+  if not missing then return end
+  for i = 1, count do into[i] = into[i] or counts.find(meters[i]) end
 end
 
 function counts.drop(key)
@@ -403,7 +451,7 @@ function counts.save()
     -- Unless it was dropped.
     if count.is_changed then
       count.kind.write(count)
-      count.is_changed, count.is_there, count.unsaved, count.saved_ends = false, true, false, count.ends
+      count.is_changed, count.is_there, count.unsaved = false, true, false
     end
   end
   changed_count = 0

@@ -2,7 +2,8 @@
 -- both:
 --
 --   queue:{project}/{name}:ended      list: completed jobs that have a run (runs.lua), an element
---                                     for those of one call: time and ids, 16 digits each
+--                                     for those of one call and bucket: time and ids, 16 digits
+--                                     each
 --   queue:{project}/{name}:finished   sorted set: id and flag of the others, by their time
 --
 -- An id of the list whose job was deleted stays there until its turn comes; the queue counts those
@@ -18,25 +19,33 @@ local function time_of(element) return element and tonumber(sub(element, 1, 16))
 local function names_in(element) return (#element - 16) / name_bytes end
 local function name_at(element, i) return sub(element, name_bytes * i + 1, name_bytes * i + 16) end
 
--- The ids, as texts, of what completed now and has a run: a list to add to before anything is
--- saved.
-function ended.names(queue)
-  local names = queue.ended_now
-  if not names then
-    names = {}
-    queue.ended_now = names
+-- The ids, as texts, of what completed now in a bucket and has a run: a list to add to before
+-- anything is saved.
+function ended.names(queue, bucket)
+  local all, first = queue.ended_now, bucket.first
+  if not all then
+    all = {}
+    queue.ended_now = all
   end
+  for i = 1, #all do
+    if all[i].first == first then return all[i] end
+  end
+  local names = {first = first}
+  all[#all + 1] = names
   return names
 end
 
 -- Hands over to `later` what has ended.
 function ended.save(queue)
-  local names = queue.ended_now
-  if not names then return end
+  local all = queue.ended_now
+  if not all then return end
   queue.ended_now = nil
-  if #names == 0 then return end
-  local list = later.list('appended', queue.ended_key)
-  list[#list + 1] = text_of(now) .. ' ' .. concat(names, ' ')
+  for _, names in ipairs(all) do
+    if #names > 0 then
+      local list = later.list('appended', queue.ended_key)
+      list[#list + 1] = text_of(now) .. ' ' .. concat(names, ' ')
+    end
+  end
 end
 
 local function settle_ended(queue)
@@ -138,6 +147,72 @@ local function forget_elements(queue, most, until_time, other_time, roughly)
   return went, is_more
 end
 
+-- When the first of the sorted set ended.
+local function other_time_of(queue)
+  if queue.has_others == false then return nil end
+  local first = redis_call('ZRANGE', queue.finished_key, 0, 0, 'WITHSCORES')
+  queue.has_others = first[1] ~= nil
+  return tonumber(first[2])
+end
+
+local elements_read = 100
+
+-- The first elements, up to `most` ids that ended before `other_time`, as long as each is of one
+-- bucket; those buckets, and how many ids there are of each.
+local function read_elements(queue, most, other_time)
+  local read, buckets, counts, total = {}, {}, {}, 0
+  while true do
+    local from = #read
+    local some = redis_call('LRANGE', queue.ended_key, from, from + elements_read - 1)
+    for _, element in ipairs(some) do
+      local names = names_in(element)
+      local bucket = jobs.bucket_of(queue.tag, tonumber(name_at(element, 1)))
+      local last = tonumber(name_at(element, names))
+      total = total + names
+      if total > most or (other_time and other_time <= time_of(element)) or not bucket or
+          last < bucket.first or last >= bucket.next then
+        return read, buckets, counts
+      end
+      read[#read + 1], buckets[#read + 1] = element, bucket
+      counts[bucket] = (counts[bucket] or 0) + names
+    end
+    if #some < elements_read then return read, buckets, counts end
+  end
+end
+
+-- Takes the elements of those buckets out of the list. What is older than they are goes with them,
+-- one by one; how many jobs that were.
+local function drop_elements(queue, read, buckets, gone)
+  local last, went = 0, 0
+  for i = 1, #read do
+    if gone[buckets[i]] then last = i end
+  end
+  for i = 1, last do
+    if not gone[buckets[i]] then
+      went = went + forget_names(queue, read[i], 1, names_in(read[i]))
+    end
+  end
+  redis_call('LTRIM', queue.ended_key, last, -1)
+  return went
+end
+
+-- Forgets whole buckets whose jobs are all among the oldest `most`; how many jobs went.
+function ended.forget_buckets(queue, most)
+  settle_ended(queue)
+  if queue.gone > 0 or hints.wanted then return 0 end
+  local read, buckets, counts = read_elements(queue, most, other_time_of(queue))
+  local gone, went = {}, 0
+  for bucket, count in pairs(counts) do
+    if jobs.count_in(bucket) == count then gone[bucket], went = true, went + count end
+  end
+  if went == 0 then return 0 end
+  queue.count[completed] = queue.count[completed] - went
+  queues.change(queue)
+  went = went + drop_elements(queue, read, buckets, gone)
+  for bucket in pairs(gone) do jobs.drop_bucket(bucket) end
+  return went
+end
+
 -- The first element goes to the sorted set.
 local function spill(queue)
   local element, add = merge_head(queue), {}
@@ -175,14 +250,6 @@ local function forget_others(queue, most, until_time, before)
     queues.change(queue)
   end
   return #members
-end
-
--- When the first of the sorted set ended.
-local function other_time_of(queue)
-  if queue.has_others == false then return nil end
-  local first = redis_call('ZRANGE', queue.finished_key, 0, 0, 'WITHSCORES')
-  queue.has_others = first[1] ~= nil
-  return tonumber(first[2])
 end
 
 -- Forgets the oldest, so many at most; given `until_time`, only what ended by then. `roughly`:

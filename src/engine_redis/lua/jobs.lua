@@ -281,6 +281,14 @@ function jobs.remove(tag, id, name)
   list[#list + 1] = name or text_of(id)
 end
 
+-- Those with ids from `low` on and below `high` are gone.
+function jobs.forget_known(tag, low, high)
+  local met = known[tag]
+  for id in pairs(met or {}) do
+    if id >= low and id < high then met[id], jobs.any_met = false, true end
+  end
+end
+
 -- Hands everything over to `later`.
 function jobs.save()
   for _, job in ipairs(changed) do

@@ -4,7 +4,8 @@
 --   live:{kind}:names  sorted set: the names of agents and connections, in their order
 --   live:due           sorted set: what happens by itself, by its time: the kind and name of what
 --                      ends, `s` and the name of a stream, `i` and the id of an event, `h` and the
---                      name of a session
+--                      name of a session. A lock that is taken or prolonged in a hurry may stand
+--                      there with an earlier end of it, and one that was released until then
 --
 -- Kinds: l lock, p progress, a agent, c connection, f fence. Names begin with the project.
 
@@ -40,23 +41,46 @@ function live.count(kind) return redis_call('HLEN', record_keys[kind]) end
 function live.key_of(kind) return record_keys[kind] end
 
 -- What the quick way (hot_locks.lua) knows of locks, as long as nobody but it changes any: records by
--- their names, false where there is none, and for how many more there surely is room.
+-- their names, false where there is none, the tokens of some, and for how many more there surely is
+-- room.
 local room
-local known_locks, known_count, known_at_most = {}, 0, 2000
+local known_locks, known_tokens, known_count, known_at_most = {}, {}, 0, 2000
 
-function live.forget()
+-- Locks that were released and still stand in `live:due`: no later than at that time.
+local idle, idle_count, idle_at_most = {}, 0, 1000
+
+local function forget_locks()
   room = nil
-  if known_count > 0 then known_locks, known_count = {}, 0 end
+  if known_count > 0 then known_locks, known_tokens, known_count = {}, {}, 0 end
 end
 
-function live.known_lock(name) return known_locks[name] end
+function live.forget()
+  forget_locks()
+  if idle_count > 0 then idle, idle_count = {}, 0 end
+end
 
-function live.note_lock(name, record)
+function live.known_lock(name) return known_locks[name], known_tokens[name] end
+
+function live.note_lock(name, record, token)
   if known_locks[name] == nil then
-    if known_count >= known_at_most then known_locks, known_count = {}, 0 end
+    if known_count >= known_at_most then known_locks, known_tokens, known_count = {}, {}, 0 end
     known_count = known_count + 1
   end
-  known_locks[name] = record
+  known_locks[name], known_tokens[name] = record, token
+end
+
+-- When a lock that nobody holds stands in `live:due`, at the latest, if it does: it is held now.
+function live.take_idle(name)
+  local time = idle[name]
+  if time then idle[name], idle_count = nil, idle_count - 1 end
+  return time
+end
+
+-- Whether a lock that is released may stand there, until that time at most.
+function live.leave_idle(name, time)
+  if idle_count >= idle_at_most then return false end
+  idle[name], idle_count = time, idle_count + 1
+  return true
 end
 
 -- Takes the place of one more lock; false: there is none.
@@ -84,12 +108,18 @@ function live.write(kind, name, r)
   redis_call('HSET', record_keys[kind], name,
              struct_pack(record_format, r.made, r.changed, r.ends, r.version) .. r.value)
   live.ends_at(kind .. name, r.ends)
-  if kind == 'l' then live.forget() end
+  if kind == 'l' then
+    forget_locks()
+    live.take_idle(name)
+  end
   if name_keys[kind] then redis_call('ZADD', name_keys[kind], '0', name) end
 end
 
 function live.remove(kind, name)
-  if kind == 'l' then live.note_lock(name, false) end
+  if kind == 'l' then
+    live.note_lock(name, false)
+    live.take_idle(name)
+  end
   redis_call('HDEL', record_keys[kind], name)
   redis_call('ZREM', live.due_key, kind .. name)
   if name_keys[kind] then redis_call('ZREM', name_keys[kind], name) end
@@ -114,6 +144,14 @@ function live.is_shared(lock)
   return token == ''
 end
 
+-- Whether a lock that stands there ends now. Else it was taken anew, prolonged or released.
+local function is_over(member, name)
+  local lock = live.find('l', name)
+  if lock and lock.ends <= now then return true end
+  if lock then live.ends_at(member, lock.ends) else live.remove('l', name) end
+  return false
+end
+
 -- Lets everything end that is over. False: there is more of it than one call should do.
 function live.let_end()
   local most = 1000
@@ -128,12 +166,14 @@ function live.let_end()
     elseif kind == 'h' then
       parts.need('steps_sessions')
       sessions.forget(name)
-    elseif kind == 'l' and live.is_shared(live.find('l', name)) then
-      parts.need('steps_permits')
-      live.end_lock(name)
-    else
-      live.remove(kind, name)
-      live.hint_record(kind, name)
+    elseif kind ~= 'l' or is_over(member, name) then
+      if kind == 'l' and live.is_shared(live.find('l', name)) then
+        parts.need('steps_permits')
+        live.end_lock(name)
+      else
+        live.remove(kind, name)
+        live.hint_record(kind, name)
+      end
     end
   end
   return #due < most

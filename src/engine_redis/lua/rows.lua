@@ -64,7 +64,7 @@ function rows.complete(tag, text, pos, count, out, otherwise)
       local queue = page.queue and queues.numbered(page.queue)
       if queue and not change.keeps_exactly(queue) then
         open_desk(queue)
-        names = ended.names(desk)
+        names = ended.names(desk, page.bucket)
         runs.note(page)
       else
         first, tokens = -100, no_page.tokens

@@ -2,7 +2,7 @@
 -- one begins or ends. The job's own text stays what it was before. A job that any other step
 -- changes has no run here any more: its text says everything.
 --
--- A bucket (buckets.lua) holds pages: under the first 14 digits of ids, the runs of those jobs. A
+-- Beside a bucket (buckets.lua) stand pages: under the first 14 digits of ids, the runs of those jobs. A
 -- byte says how many; each run is: the last two digits of the id (1), bytes that follow (2), kind
 -- (1), queue (3), attempts (2), zero (1), run at, started (7 each), and by its kind
 --   2   running: leased until (7), length of the lease and timeout (6 each), worker behind its
@@ -166,7 +166,7 @@ local function fetch_page(tag, first, id)
   if page then return page end
   local bucket = jobs.bucket_of(tag, id)
   if not bucket then return nil end
-  return read_page(bucket, first, redis_call('HGET', bucket.key, format('%014d', first / 100)))
+  return read_page(bucket, first, redis_call('HGET', bucket.runs_key, format('%014d', first / 100)))
 end
 
 -- The page that the run of a job stands in, or would: its runs in a `list`, `at` which place that
@@ -195,7 +195,7 @@ function runs.prefetch(bucket, ids)
     end
   end
   if #wanted == 0 then return end
-  local texts = redis_call('HMGET', bucket.key, unpack(fields))
+  local texts = redis_call('HMGET', bucket.runs_key, unpack(fields))
   for i, first in ipairs(wanted) do
     if not known[first] then read_page(bucket, first, texts[i]) end
   end
@@ -360,11 +360,11 @@ local function forget_unread(bucket, gone, is_exact)
     firsts[#firsts + 1], fields[#fields + 1] = first, format('%014d', first / 100)
   end
   if #firsts == 0 then return end
-  local texts, removed = redis_call('HMGET', bucket.key, unpack(fields)), nil
+  local texts, removed = redis_call('HMGET', bucket.runs_key, unpack(fields)), nil
   for i, first in ipairs(firsts) do
     local text, ids = texts[i], gone[first]
     if text and is_exact and byte(text) == #ids then
-      removed = removed or later.list('removed', bucket.key)
+      removed = removed or later.list('removed', bucket.runs_key)
       removed[#removed + 1] = fields[i]
       -- Until it is written.
       note(read_page(bucket, first, nil))
@@ -394,11 +394,26 @@ function runs.forget(bucket, ids, is_exact)
   forget_unread(bucket, unread, is_exact)
 end
 
+-- None of a bucket is known any more.
+function runs.drop_bucket(bucket)
+  for first, page in pairs(pages_of(bucket.tag)) do
+    if page.bucket.key == bucket.key then
+      if page.is_changed then
+        -- Then it is about to be written: as nothing.
+        page.list, page.at, page.tokens, page.tills, page.is_kept = {}, {}, {}, {}, false
+      else
+        pages[bucket.tag][first] = nil
+        page_count = page_count - 1
+      end
+    end
+  end
+end
+
 -- Hands everything over to `later`.
 function runs.save()
   for _, page in ipairs(written) do
     page.is_changed = false
-    local key, count = page.bucket.key, #page.list
+    local key, count = page.bucket.runs_key, #page.list
     if count > 0 then
       local list = later.list('fields', key)
       list[#list + 1], list[#list + 2] = page.field, char(count) .. concat(page.list)

@@ -201,7 +201,7 @@ function ack(tag, id, name, token, packed_result)
     return struct.pack('>HBi7', attempts, cancel and 1 or 0, run_at)
   end
   state.stamp = version
-  local names = ended.names(queue)
+  local names = ended.names(queue, jobs.bucket_of(tag, id))
   names[#names + 1] = name
   change.make_room(queue)
   queues.count_event(queue, now, 2)
