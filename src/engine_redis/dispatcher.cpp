@@ -22,8 +22,8 @@ namespace {
 constexpr std::size_t calls_max = 2;
 /// So much is sent while another call is under way, however large that is.
 constexpr std::size_t gathered_min = 64;
-/// Callers that are few gain by being sent at once. After a call of more its callers come back
-/// together, and have one call again.
+/// Callers that are few gain by being sent at once. Those of a call of more come back together, and
+/// have one call again.
 constexpr std::size_t few = 4;
 /// Work of one call: a server that is busy with it serves nobody else.
 constexpr std::size_t steps_at_once = 1000;
@@ -121,7 +121,7 @@ void dispatcher::hand_in(std::vector<unit> work) {
     for (unit& each : work) inbox_.push_back(std::move(each));
     wake = !std::exchange(coming_, true);
   }
-  if (!send_in_place() && wake) {
+  if (wake && !send_in_place()) {
     asio::post(context_, [this] {
       const turnstile::inside in(turn_);
       take_inbox();
@@ -139,7 +139,7 @@ bool dispatcher::is_idle() const {
 // What is sent from here can neither be refused nor answered here: no handler is called.
 bool dispatcher::send_in_place() {
   const turnstile::inside in(turn_, std::try_to_lock);
-  if (!in || !is_idle() || last_units_ > few) return false;
+  if (!in || !is_idle() || lately_ > few) return false;
   take_inbox();
   pump();
   return true;
@@ -378,7 +378,7 @@ result<engine::answer> dispatcher::answer_of(const question& asked,
 
 void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
   std::erase(outstanding_, what);
-  last_units_ = what->work.size();
+  lately_ = std::max(what->work.size(), lately_ / 2);
   note_report(answered[1].text(), what->hinted);
   auto at = answered.view().begin();
   ++at;

@@ -155,8 +155,8 @@ private:
   std::deque<call_ptr> outstanding_;
   std::uint64_t confirmed_{0};
   std::uint64_t incarnation_{0};
-  /// How much the last call that was answered held.
-  std::size_t last_units_{0};
+  /// How much the calls that were answered lately held: the last one, or half of what it was.
+  std::size_t lately_{0};
   std::string id_base_;
 
   bool ready_{true};

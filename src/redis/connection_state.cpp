@@ -57,7 +57,7 @@ request_id connection::state::submit(request&& what) {
   inbox_.push_back(std::move(what));
   const bool wake = !std::exchange(wake_posted_, true);
   lock.unlock();
-  if (!write_in_place() && wake) {
+  if (wake && !write_in_place()) {
     asio::post(strand, [self] {
       const turnstile::inside in(self->turn_);
       self->drain();
