@@ -62,6 +62,18 @@ timestamp strikes_end(const limit_check& what, timestamp now) noexcept {
   return what.algorithm == limit_algorithm::calendar ? what.period_end : now + what.window;
 }
 
+std::string block_cursor(const blocked_id& last) { return "@" + last.scope + ":" + last.id; }
+
+result<std::optional<blocked_id>> parse_block_cursor(std::string_view cursor) {
+  if (cursor.empty()) return std::nullopt;
+  const std::size_t colon = cursor.find(':');
+  if (cursor.front() != '@' || colon == std::string_view::npos) {
+    return fail(errc::malformed, "bad_cursor", "The cursor is not one of this listing.", "cursor");
+  }
+  return blocked_id{.scope = std::string(cursor.substr(1, colon - 1)),
+                    .id = std::string(cursor.substr(colon + 1))};
+}
+
 std::uint64_t size_of(const limit_check& what) noexcept {
   const bool bucket = what.algorithm == limit_algorithm::token_bucket;
   return bucket && what.burst > 0 ? what.burst : what.limit;

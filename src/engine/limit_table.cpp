@@ -62,6 +62,16 @@ error permit_lost() {
           std::nullopt};
 }
 
+error limit_reached() {
+  return {errc::exhausted, "limit_reached", "A limit is reached: nothing was done.", "",
+          std::nullopt};
+}
+
+error limit_blocked() {
+  return {errc::exhausted, "limit_blocked", "Whose limits these are is blocked: nothing was done.",
+          "", std::nullopt};
+}
+
 }  // namespace
 
 std::optional<error> refuse_moved_period(const std::vector<limit_check>& checks, timestamp now) {
@@ -77,6 +87,7 @@ std::optional<error> refuse_moved_period(const std::vector<limit_check>& checks,
 
 std::optional<error> limit_table::check(const take_limits& step, timestamp now) {
   if (auto moved = refuse_moved_period(step.checks, now)) return moved;
+  if (auto why = refuse_unless_allowed(step, now)) return why;
   if (step.mode == take_mode::peek) return std::nullopt;
   forget_empty(now);
   std::size_t further = 0;
@@ -149,6 +160,17 @@ void limit_table::look(const take_limits& step, timestamp now, taking& by) {
     }
     if (!each.dry_run && !by.out.limits.back().allowed) by.out.allowed = false;
   }
+}
+
+std::optional<error> limit_table::refuse_unless_allowed(const take_limits& step, timestamp now) {
+  if (!step.required) return std::nullopt;
+  taking by;
+  look(step, now, by);
+  if (by.out.allowed) return std::nullopt;
+  for (std::size_t i = 0; i < step.checks.size(); ++i) {
+    if (!step.checks[i].dry_run && by.out.limits[i].blocked_until > now) return limit_blocked();
+  }
+  return limit_reached();
 }
 
 void limit_table::charge_all(const take_limits& step, timestamp now, taking& by) {

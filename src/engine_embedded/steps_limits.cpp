@@ -88,6 +88,12 @@ engine::outcome group_writer::apply(engine::release_limit_permit& step, const pl
   return limits_.release(step, now_);
 }
 
+result<engine::answer> group_writer::answer(const engine::list_limit_blocks& what) {
+  auto page = limits_.blocks(what, now_);
+  if (!page) return std::unexpected(std::move(page.error()));
+  return std::move(*page);
+}
+
 // As it is in memory now.
 void group_writer::keep_block(const std::string& project, const std::string& scope,
                               const std::string& id) {

@@ -1,5 +1,6 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
+#include "correlation_codec.hpp"
 #include "event_codec.hpp"
 #include "fields.hpp"
 #include "group_codec.hpp"
@@ -95,6 +96,10 @@ constexpr std::array refusal_words{
     refusal_word{"permit_lost", errc::conflict,
                  "The permit is not held: it has ended, was released, or was never given.", "",
                  0ms},
+    refusal_word{"limit_reached", errc::exhausted, "A limit is reached: nothing was done.", "",
+                 0ms},
+    refusal_word{"limit_blocked", errc::exhausted,
+                 "Whose limits these are is blocked: nothing was done.", "", 0ms},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
+#include "correlation_codec.hpp"
 #include "event_codec.hpp"
 #include "group_codec.hpp"
 #include "job_codec.hpp"
@@ -124,7 +125,8 @@ struct step_encoder {
   }
   void operator()(const engine::delete_cron& step) { out.add(14).add(step.project).add(step.name); }
   void operator()(const engine::take_limits& step) {
-    out.add(40).add(std::to_underlying(step.mode)).array(step.checks.size());
+    out.add(step.required ? 46 : 40).add(std::to_underlying(step.mode));
+    out.array(step.checks.size());
     for (const engine::limit_check& each : step.checks) pack_limit(out, step.project, each);
   }
   void operator()(const engine::refund_limits& step) {
@@ -299,6 +301,10 @@ result<void> check_query(const engine::query& what) {
               query.cursor.find_first_not_of("0123456789", 1) != std::string::npos);
     } else if constexpr (std::is_same_v<type, engine::list_sessions>) {
       return !engine::parse_session_cursor(query.cursor);
+    } else if constexpr (std::is_same_v<type, engine::list_correlated>) {
+      return !engine::stamp_bound(query);
+    } else if constexpr (std::is_same_v<type, engine::list_limit_blocks>) {
+      return !engine::parse_block_cursor(query.cursor);
     } else if constexpr (requires { query.cursor; }) {
       return !query.cursor.empty() && query.cursor.front() != '@';
     } else {

@@ -32,9 +32,10 @@ std::string meter_of(const std::string& project, const engine::limit_check& what
 bool is_hot_limits(const engine::transaction& what) {
   if (what.idempotency || what.steps.size() != 1) return false;
   const auto* const take = std::get_if<take_limits>(&what.steps.front());
-  return take != nullptr && std::ranges::all_of(take->checks, [](const engine::limit_check& each) {
-           return each.algorithm != engine::limit_algorithm::concurrency && each.penalty.after == 0;
-         });
+  if (take == nullptr || take->required) return false;
+  return std::ranges::all_of(take->checks, [](const engine::limit_check& each) {
+    return each.algorithm != engine::limit_algorithm::concurrency && each.penalty.after == 0;
+  });
 }
 
 bool limit_encoder::is_full() const noexcept {

@@ -2,6 +2,11 @@
 
 #include "job_codec.hpp"
 
+#include <millrace/engine/limits.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace millrace::engine_redis {
@@ -51,6 +56,31 @@ void pack_block(packer& out, const engine::block_limit& step) {
   std::string key = "rate_limit:";
   key.append(step.project).append(1, ':').append(step.scope).append(1, ':').append(step.whose);
   out.add(key.append(":block")).add(step.length.count());
+}
+
+void pack_query(packer& out, const engine::list_limit_blocks& what) {
+  out.add(46).add(what.project).add(what.scope);
+  const auto after = engine::parse_block_cursor(what.cursor);
+  std::string name = after && *after ? (*after)->scope + '\0' + (*after)->id : std::string();
+  // What comes before all of a scope is no bound.
+  if (name < what.scope + '\0') name.clear();
+  out.add(name).add(std::clamp<std::uint32_t>(what.limit, 1, engine::page_items_max));
+}
+
+engine::limit_block_page unpack_answer(const engine::list_limit_blocks&, unpacker& in) {
+  engine::limit_block_page out;
+  const auto read = [&in] {
+    const std::string_view name = in.text();
+    const std::size_t zero = std::min(name.find('\0'), name.size());
+    return engine::blocked_id{.scope = std::string(name.substr(0, zero)),
+                              .id = std::string(name.substr(std::min(zero + 1, name.size())))};
+  };
+  if (!in.nil()) out.cursor = engine::block_cursor(read());
+  for (std::int64_t left = in.integer(); left > 0 && !in.failed(); --left) {
+    out.items.push_back(read());
+    out.items.back().until = unpack_time(in);
+  }
+  return out;
 }
 
 engine::limits_checked unpack_limits(unpacker& in) {

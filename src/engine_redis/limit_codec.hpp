@@ -19,6 +19,10 @@ namespace millrace::engine_redis {
 void pack_limit(packer& out, const std::string& project, const engine::limit_check& what);
 void pack_block(packer& out, const engine::block_limit& step);
 
+void pack_query(packer& out, const engine::list_limit_blocks& what);
+
 [[nodiscard]] engine::limits_checked unpack_limits(unpacker& in);
+[[nodiscard]] engine::limit_block_page unpack_answer(const engine::list_limit_blocks& what,
+                                                     unpacker& in);
 
 }  // namespace millrace::engine_redis

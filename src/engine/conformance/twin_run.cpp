@@ -227,7 +227,9 @@ step twin_run::step_of_limits(const operation& op, const side& on) const {
     if (op.choose(5, 2) == 1) step.taken_at = clock_.now() - span_of(op);
     return step;
   }
-  return take_limits{.checks = checks, .mode = static_cast<take_mode>(op.choose(5, 5) % 3)};
+  return take_limits{.checks = checks,
+                     .mode = static_cast<take_mode>(op.choose(5, 5) % 3),
+                     .required = (op.dice[1] + op.dice[4]) % 8 == 7};
 }
 
 transaction twin_run::transaction_of(const std::vector<operation>& steps, const side& on) const {
@@ -312,17 +314,29 @@ twin_run::found twin_run::compare_state() {
       if (found what = ask_both(dead_at{key, index}, name)) return what;
     }
   }
-  const std::array<std::pair<query, std::string>, 6> others{
+  const std::array<std::pair<query, std::string>, 7> others{
       {{list_queues{}, "the list of queues"},
        {read_dead_stats{}, "the statistics of dead letters"},
        {list_crons{}, "the list of recurring jobs"},
        {find_cron{.name = "m"}, "recurring job m"},
        {due_crons{}, "what is due"},
+       {list_limit_blocks{}, "who is shut out"},
        {read_clock{}, "the clock"}}};
   for (const auto& [what, name] : others) {
     if (found difference = ask_both(what, name)) return difference;
   }
+  for (const char* id : {"r", "s"}) {
+    if (found what = compare_correlated(id)) return what;
+  }
   return compare_cache();
+}
+
+twin_run::found twin_run::compare_correlated(const std::string& id) {
+  const list_correlated what{.correlation_id = id, .limit = 4};
+  const std::string expected = list_all(model_, what);
+  const std::string got = list_all(under_test_, what);
+  if (expected == got) return std::nullopt;
+  return parted("what carries " + id + " differs", expected, got);
 }
 
 twin_run::found twin_run::compare_job(std::size_t number) {
@@ -345,7 +359,8 @@ twin_run::found twin_run::compare_listing(const queue_key& queue,
 }
 
 // Page by page; where pages end is each engine's own.
-std::string twin_run::list_all(side& on, list_jobs what) {
+template <class Listing>
+std::string twin_run::list_all(side& on, Listing what) {
   std::string out;
   do {
     const auto page = blocking::ask(*on.store, what);

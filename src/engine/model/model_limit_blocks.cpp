@@ -1,6 +1,7 @@
 #include "model_state.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 /// Who is shut out for a time, and the permits of limits on what happens at once.
@@ -107,6 +108,25 @@ engine::outcome model_state::apply(const engine::release_limit_permit& step, con
     const auto at = limit_records_.find({step.project, engine::limit_name(each)});
     if (at != limit_records_.end()) at->second.permits.erase(step.permit);
     out.limits.push_back(look_at(step.project, each, 0));
+  }
+  return out;
+}
+
+result<engine::answer> model_state::read(const engine::list_limit_blocks& what) const {
+  const auto after = engine::parse_block_cursor(what.cursor);
+  if (!after) return std::unexpected(after.error());
+  const std::size_t most = std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
+  engine::limit_block_page out;
+  for (const auto& [key, until] : limit_blocks_) {
+    const auto& [project, scope, id] = key;
+    if (project != what.project || until <= now_) continue;
+    if (!what.scope.empty() && scope != what.scope) continue;
+    if (*after && std::tie(scope, id) <= std::tie((*after)->scope, (*after)->id)) continue;
+    if (out.items.size() == most) {
+      out.cursor = engine::block_cursor(out.items.back());
+      break;
+    }
+    out.items.push_back({scope, id, until});
   }
   return out;
 }

@@ -199,7 +199,23 @@ model_state::refused model_state::refuse_moved(const std::vector<limit_check>& c
 }
 
 model_state::refused model_state::check(const engine::take_limits& step, plan&) const {
-  return refuse_moved(step.checks);
+  if (auto moved = refuse_moved(step.checks)) return moved;
+  if (!step.required) return std::nullopt;
+  bool allowed = true;
+  bool blocked = false;
+  for (const limit_check& each : step.checks) {
+    if (each.dry_run) continue;
+    const std::uint64_t wanted = step.mode == take_mode::part ? 1 : each.cost;
+    blocked = blocked || blocked_until(step.project, each.scope, each.id) > now_;
+    allowed = allowed && look_at(step.project, each, wanted).allowed;
+  }
+  if (blocked) {
+    return error{errc::exhausted, "limit_blocked",
+                 "Whose limits these are is blocked: nothing was done.", "", std::nullopt};
+  }
+  if (allowed) return std::nullopt;
+  return error{errc::exhausted, "limit_reached", "A limit is reached: nothing was done.", "",
+               std::nullopt};
 }
 
 engine::outcome model_state::apply(const engine::take_limits& step, const plan&) {

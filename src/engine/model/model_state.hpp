@@ -263,6 +263,7 @@ private:
   engine::outcome apply(const engine::block_limit& step, const plan& with);
   engine::outcome apply(const engine::renew_limit_permit& step, const plan& with);
   engine::outcome apply(const engine::release_limit_permit& step, const plan& with);
+  [[nodiscard]] result<engine::answer> read(const engine::list_limit_blocks& what) const;
   [[nodiscard]] timestamp blocked_until(const std::string& project, const std::string& scope,
                                         const std::string& id) const;
   void show_block(const std::string& project, const engine::limit_check& what,
@@ -352,6 +353,9 @@ private:
   [[nodiscard]] result<engine::answer> read(const engine::list_connections& what) const;
   void forget_old_records();
   [[nodiscard]] timestamp next_event_of_records() const;
+
+  // model_correlations.cpp
+  [[nodiscard]] result<engine::answer> read(const engine::list_correlated& what) const;
 
   // model_queries.cpp
   [[nodiscard]] result<engine::answer> read(const engine::find_job& what) const;

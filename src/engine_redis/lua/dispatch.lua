@@ -50,6 +50,12 @@ local function need_part(number)
     parts.need('steps_cache')
   elseif number < 50 then
     parts.need('steps_limits')
+    if number > 45 then
+      parts.need('limit_required')
+      parts.need('limit_lists')
+    end
+  elseif number == 68 then
+    parts.need('list_correlated')
   elseif number >= 80 and number < 90 then
     parts.need('steps_sessions')
   elseif number >= 50 and number < 60 then
@@ -220,6 +226,7 @@ local function finish(number, run_id)
   jobs.save()
   queues.save()
   later.check_types()
+  correlated.trim()
   queues.tidy()
   queues.save()
   later.settle_all()

@@ -82,6 +82,8 @@ local function take_checks(mode, checks)
   return true, mode == take_part and granted or 0, states, limiter.permit
 end
 
+limiter.take_checks = take_checks
+
 steps[40] = {
   arity = 2,
   check = function(step) return refuse_moved(step[3]) end,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <queue>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,6 +23,11 @@ namespace millrace::engine {
 /// Limits:     none of its own: whoever holds it counts `size`.
 class limit_blocks final {
 public:
+  limit_blocks() = default;
+  limit_blocks(const limit_blocks&) = delete;
+  limit_blocks& operator=(const limit_blocks&) = delete;
+  ~limit_blocks() = default;
+
   /// Blocks and counts of refusals.
   [[nodiscard]] std::size_t size() const noexcept { return blocks_.size() + strikes_.size(); }
   [[nodiscard]] bool is_empty() const noexcept { return size() == 0; }
@@ -38,6 +44,9 @@ public:
   timestamp strike(const std::string& project, const limit_check& what, timestamp now);
   /// Forgets what the limit's refusals have come to, and the block of its id.
   void forget(const std::string& project, const limit_check& what);
+
+  /// Errors: bad_cursor.
+  [[nodiscard]] result<limit_block_page> page(const list_limit_blocks& what, timestamp now) const;
 
   /// Forgets what has ended.
   void sweep(timestamp now);
@@ -63,8 +72,11 @@ private:
   };
 
   void remember(timestamp at);
+  void drop_block(const std::string& name);
 
   by_name<timestamp> blocks_;
+  /// The same, in the order of their names, which are those of `blocks_`.
+  std::set<std::string_view> in_order_;
   by_name<strikes> strikes_;
   /// When each is to be looked at, blocks and refusals alike; made anew where most of it is of
   /// what is no more.

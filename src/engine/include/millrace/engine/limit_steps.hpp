@@ -1,6 +1,7 @@
 #pragma once
 
 #include <millrace/base/clock.hpp>
+#include <millrace/base/error.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -90,11 +91,14 @@ enum class take_mode : std::uint8_t {
 ///
 /// Refused: limit_period_moved (conflict) when the store's clock is outside a calendar period: read
 /// the clock and compute it anew; too_many_limits (exhausted) where an engine holds as many counts,
-/// permits or blocks as it may.
+/// permits or blocks as it may; limit_reached and limit_blocked (exhausted), as `required` says.
 struct take_limits {
   std::string project{"default"};
   std::vector<limit_check> checks;
   take_mode mode{take_mode::all};
+  /// Where the limits do not allow it, the transaction is refused: limit_blocked where one of the
+  /// ids is blocked, else limit_reached. No penalty counts that. A `peek` tells the rest.
+  bool required{false};
 };
 
 /// One limit as it is after the step.
@@ -175,6 +179,34 @@ struct release_limit_permit {
   std::vector<limit_check> checks;
   std::uint64_t permit{0};
 };
+
+/// An id that is shut out, and until when.
+struct blocked_id {
+  std::string scope;
+  std::string id;
+  timestamp until{};
+
+  friend bool operator==(const blocked_id&, const blocked_id&) = default;
+};
+struct limit_block_page {
+  std::vector<blocked_id> items;
+  std::string cursor;
+};
+/// Who is shut out, by a caller or by a penalty: by scope and id, byte by byte. A page may be
+/// short, or empty, and still have a cursor.
+struct list_limit_blocks {
+  using answer = limit_block_page;
+  std::string project{"default"};
+  /// Empty: of every scope.
+  std::string scope;
+  std::uint32_t limit{100};
+  std::string cursor;
+};
+
+/// Behind this one.
+[[nodiscard]] std::string block_cursor(const blocked_id& last);
+/// None where there is no cursor. Errors: bad_cursor (malformed).
+[[nodiscard]] result<std::optional<blocked_id>> parse_block_cursor(std::string_view cursor);
 
 /// Limits of one step.
 inline constexpr std::size_t limit_checks_max = 8;

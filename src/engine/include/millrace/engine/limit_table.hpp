@@ -74,6 +74,10 @@ public:
                  timestamp until, timestamp now) {
     blocks_.set(project, scope, id, until, now);
   }
+  [[nodiscard]] result<limit_block_page> blocks(const list_limit_blocks& what,
+                                                timestamp now) const {
+    return blocks_.page(what, now);
+  }
   void drop_blocks() { blocks_.drop_blocks(); }
   /// How often a penalty has blocked somebody.
   [[nodiscard]] std::uint64_t blocks_made() const noexcept { return blocks_made_; }
@@ -101,6 +105,7 @@ private:
 
   struct taking;
   void look(const take_limits& step, timestamp now, taking& by);
+  [[nodiscard]] std::optional<error> refuse_unless_allowed(const take_limits& step, timestamp now);
   void charge_all(const take_limits& step, timestamp now, taking& by);
   void forget_empty(timestamp now);
   [[nodiscard]] bool has_room(std::size_t further) const noexcept;

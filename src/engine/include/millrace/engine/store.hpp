@@ -2,6 +2,7 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/engine/cache_steps.hpp>
+#include <millrace/engine/correlation_queries.hpp>
 #include <millrace/engine/event_steps.hpp>
 #include <millrace/engine/group_steps.hpp>
 #include <millrace/engine/limit_steps.hpp>
@@ -114,7 +115,11 @@ using query =
                  // Sessions.
                  find_session, list_sessions,
                  // Holders and groups of consumers.
-                 list_lock_holders, list_groups, list_pending>;
+                 list_lock_holders, list_groups, list_pending,
+                 // What belongs together.
+                 list_correlated,
+                 // Blocks of the limiter.
+                 list_limit_blocks>;
 using answer =
     std::variant<std::optional<job>, std::vector<job_log_line>, page<job>,
                  std::optional<queue_info>, page<queue_info>, std::vector<dead_stats>,
@@ -128,7 +133,11 @@ using answer =
                  // Sessions.
                  std::optional<session_info>, session_page,
                  // Holders and groups of consumers.
-                 std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>>;
+                 std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>,
+                 // What belongs together.
+                 list_correlated::page,
+                 // Blocks of the limiter.
+                 limit_block_page>;
 
 struct store_traits {
   std::string_view engine;
