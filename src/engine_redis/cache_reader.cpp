@@ -39,13 +39,14 @@ result<engine::answer> decode(const engine::read_cache& asked, const redis::repl
 
 }  // namespace
 
-cache_reader::cache_reader(redis::connection& to, settings with)
-    : link_(to), with_(std::move(with)), script_(cache_read_script()) {}
+cache_reader::cache_reader(redis::connection& to, turnstile& turn, settings with)
+    : link_(to), turn_(turn), with_(std::move(with)), script_(cache_read_script()) {}
 
 void cache_reader::prepare() {
   ++under_way_;
   link_.send(redis::command("SCRIPT").arg("LOAD").arg(script_),
              {with_.request_timeout, redis::resend::if_lost}, [this](result<redis::reply> loaded) {
+               const turnstile::inside in(turn_);
                if (loaded && !loaded->view().is_error()) sha_ = loaded->text();
                if (--under_way_ == 0 && none_left) none_left();
              });
@@ -66,6 +67,7 @@ void cache_reader::send(std::shared_ptr<question> what) {
   for (const std::string& key : asked.keys) out.arg(key);
   link_.send(std::move(out), {with_.request_timeout, redis::resend::if_lost},
              [this, what = std::move(what)](result<redis::reply> answer) {
+               const turnstile::inside in(turn_);
                on_answer(what, std::move(answer));
              });
 }

@@ -3,6 +3,7 @@
 #include "work.hpp"
 
 #include <millrace/base/clock.hpp>
+#include <millrace/base/turnstile.hpp>
 #include <millrace/redis/connection.hpp>
 
 #include <chrono>
@@ -15,8 +16,9 @@ namespace millrace::engine_redis {
 /// Asks for entries of the cache by a small script of their own, beside the calls: nothing has to
 /// be put in an order with them, and asking twice does no harm.
 ///
-/// Threading: that of the dispatcher. Lifetime: `none_left` is called when nothing is under way any
-///            more; before, the reader and the connection have to stay.
+/// Threading: inside the dispatcher's turnstile, which it enters itself for what comes back.
+/// Lifetime:  `none_left` is called when nothing is under way any more; before, the reader and the
+///            connection have to stay.
 class cache_reader final {
 public:
   struct settings {
@@ -25,7 +27,7 @@ public:
     std::chrono::milliseconds request_timeout{0};
   };
 
-  cache_reader(redis::connection& to, settings with);
+  cache_reader(redis::connection& to, turnstile& turn, settings with);
   cache_reader(const cache_reader&) = delete;
   cache_reader& operator=(const cache_reader&) = delete;
 
@@ -42,6 +44,7 @@ private:
   void on_answer(const std::shared_ptr<question>& what, result<redis::reply> answer);
 
   redis::connection& link_;
+  turnstile& turn_;
   const settings with_;
   const std::string script_;
   /// Empty: the server may not have it.

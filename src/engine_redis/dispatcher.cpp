@@ -4,10 +4,12 @@
 
 #include <millrace/redis/server_facts.hpp>
 
+#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <random>
+#include <thread>
 #include <utility>
 
 namespace millrace::engine_redis {
@@ -20,6 +22,9 @@ namespace {
 constexpr std::size_t calls_max = 2;
 /// So much is sent while another call is under way, however large that is.
 constexpr std::size_t gathered_min = 64;
+/// Callers that are few gain by being sent at once. Those of a call of more come back together, and
+/// have one call again.
+constexpr std::size_t few = 4;
 /// Work of one call: a server that is busy with it serves nobody else.
 constexpr std::size_t steps_at_once = 1000;
 constexpr std::size_t bytes_at_once = std::size_t{512} << 10U;
@@ -82,12 +87,14 @@ void answer_limits(std::vector<unit>& work) {
 
 dispatcher::dispatcher(asio::io_context& context, redis::connection& to, engine::wakeups& hints,
                        settings with)
-    : link_(to),
+    : context_(context),
+      link_(to),
       hints_(hints),
       with_(std::move(with)),
-      cache_(to, {.state_key = with_.state_key,
-                  .clock = with_.clock,
-                  .request_timeout = with_.request_timeout}),
+      cache_(to, turn_,
+             {.state_key = with_.state_key,
+              .clock = with_.clock,
+              .request_timeout = with_.request_timeout}),
       id_base_(random_id()),
       timer_(context) {
   store_id_ = id_base_;
@@ -97,13 +104,54 @@ dispatcher::dispatcher(asio::io_context& context, redis::connection& to, engine:
 }
 
 void dispatcher::open(std::move_only_function<void(result<void>)> done) {
+  const turnstile::inside in(turn_);
   opened_ = std::move(done);
   cache_.prepare();
   greeting_ = true;
   introduce(with_.run_id);
 }
 
-void dispatcher::take(std::vector<unit> work) {
+// ---- taking work in
+
+void dispatcher::hand_in(std::vector<unit> work) {
+  ++handing_in_;
+  bool wake = false;
+  {
+    const std::lock_guard held(mutex_);
+    for (unit& each : work) inbox_.push_back(std::move(each));
+    wake = !std::exchange(coming_, true);
+  }
+  if (wake && !send_in_place()) {
+    asio::post(context_, [this] {
+      const turnstile::inside in(turn_);
+      take_inbox();
+      pump();
+    });
+  }
+  --handing_in_;
+}
+
+bool dispatcher::is_idle() const {
+  return ready_ && !refusing_ && !to_greet_ && !loading_ && !closed_ && !gone_ &&
+         outstanding_.empty() && waiting_.empty();
+}
+
+// What is sent from here can neither be refused nor answered here: no handler is called.
+bool dispatcher::send_in_place() {
+  const turnstile::inside in(turn_, std::try_to_lock);
+  if (!in || !is_idle() || lately_ > few) return false;
+  take_inbox();
+  pump();
+  return true;
+}
+
+void dispatcher::take_inbox() {
+  std::vector<unit> work;
+  {
+    const std::lock_guard held(mutex_);
+    std::swap(work, inbox_);
+    coming_ = false;
+  }
   call refused;
   for (unit& each : work) {
     if (refusing_ && is_of_limits(each)) {
@@ -117,7 +165,27 @@ void dispatcher::take(std::vector<unit> work) {
     }
   }
   if (!refused.work.empty()) fail(std::make_shared<call>(std::move(refused)), *refusing_);
-  pump();
+}
+
+// Who waits here for jobs is told before they are made, and looks for them behind them, in the same
+// call: the store keeps the order. Where that comes to nothing, a hint was one too many.
+std::vector<available_hint> dispatcher::hint_early() {
+  std::vector<available_hint> hinted;
+  if (!outstanding_.empty() || waiting_.size() > few || !hints_.heard(engine::topic::kind::queue)) {
+    return hinted;
+  }
+  for (const unit& each : waiting_) count_new_jobs(each, hinted);
+  if (hinted.empty()) return hinted;
+  {
+    // Nobody has to come for what is handed in meanwhile.
+    const std::lock_guard held(mutex_);
+    coming_ = true;
+  }
+  for (const available_hint& each : hinted) {
+    hints_.notify(engine::queue_topic(each.queue.project, each.queue.name), each.jobs);
+  }
+  take_inbox();
+  return hinted;
 }
 
 // ---- sending
@@ -151,7 +219,9 @@ void dispatcher::pump() {
     for (const call_ptr& each : outstanding_) send(each);
   }
   while (outstanding_.size() < calls_max && is_worth_it()) {
+    auto hinted = hint_early();
     outstanding_.push_back(gather());
+    outstanding_.back()->hinted = std::move(hinted);
     send(outstanding_.back());
   }
   if (closed_ && !busy()) say_goodbye();
@@ -217,7 +287,13 @@ void dispatcher::send(const call_ptr& what) {
   what->incarnation = incarnation_;
   what->now = call::state::sent;
   link_.send(command_of(*what, 0, {}), {with_.request_timeout},
-             [this, what](result<redis::reply> answer) { on_answer(what, std::move(answer)); });
+             [this, what](result<redis::reply> answer) {
+               const turnstile::inside in(turn_);
+               on_answer(what, std::move(answer));
+               // What the answered have asked for goes out from here.
+               take_inbox();
+               pump();
+             });
 }
 
 // ---- answers
@@ -227,10 +303,7 @@ void dispatcher::on_answer(const call_ptr& what, result<redis::reply> answer) {
   if (answer && answer->view().is_error()) {
     answer = std::unexpected(answer->view().as_text().error());
   }
-  if (!answer) {
-    on_refused(what, std::move(answer.error()));
-    return pump();
-  }
+  if (!answer) return on_refused(what, std::move(answer.error()));
   const auto status = answer->size() > 0 ? (*answer)[0].as_text() : std::string_view();
   if (!status) {
     fail(what, bad_answer());
@@ -245,7 +318,6 @@ void dispatcher::on_answer(const call_ptr& what, result<redis::reply> answer) {
   } else if (*status != "gap") {
     fail(what, bad_answer());
   }
-  pump();
 }
 
 void dispatcher::on_refused(const call_ptr& what, error why) {
@@ -281,6 +353,7 @@ void dispatcher::load_script() {
   loading_ = true;
   link_.send(load_command(with_.script), {with_.request_timeout, redis::resend::if_lost},
              [this](result<redis::reply> loaded) {
+               const turnstile::inside in(turn_);
                loading_ = false;
                if (loaded && !loaded->view().is_error()) return pump();
                const error why = loaded ? loaded->view().as_text().error() : loaded.error();
@@ -305,7 +378,8 @@ result<engine::answer> dispatcher::answer_of(const question& asked,
 
 void dispatcher::finish(const call_ptr& what, const redis::reply& answered) {
   std::erase(outstanding_, what);
-  note_report(answered[1].text());
+  lately_ = std::max(what->work.size(), lately_ / 2);
+  note_report(answered[1].text(), what->hinted);
   auto at = answered.view().begin();
   ++at;
   std::vector<item_decoder> items;
@@ -345,6 +419,7 @@ void dispatcher::fail(call_ptr what, const error& why) {
 // ---- the connection
 
 void dispatcher::link_changed(redis::link_state now, const error* why) {
+  const turnstile::inside in(turn_);
   switch (now) {
     case redis::link_state::ready:
       ready_ = true;
@@ -409,6 +484,7 @@ void dispatcher::greet() {
   greeting_ = true;
   link_.send(redis::command("INFO").arg("server"), {with_.request_timeout, redis::resend::if_lost},
              [this](result<redis::reply> told) {
+               const turnstile::inside in(turn_);
                if (gone_) return;
                if (!told) return on_introduced(std::unexpected(std::move(told.error())));
                introduce(redis::parse_info(told->text()).run_id);
@@ -418,7 +494,10 @@ void dispatcher::greet() {
 void dispatcher::introduce(const std::string& run_id) {
   const call mine{.number = confirmed_};
   link_.send(command_of(mine, opens, run_id), {with_.request_timeout},
-             [this](result<redis::reply> answer) { on_introduced(std::move(answer)); });
+             [this](result<redis::reply> answer) {
+               const turnstile::inside in(turn_);
+               on_introduced(std::move(answer));
+             });
 }
 
 void dispatcher::on_introduced(result<redis::reply> answer) {
@@ -451,13 +530,14 @@ void dispatcher::on_introduced(result<redis::reply> answer) {
 
 // ---- what else there is
 
-void dispatcher::note_report(std::string_view text) {
+void dispatcher::note_report(std::string_view text, const std::vector<available_hint>& hinted) {
   call_report report;
   if (!decode_report(text, report)) return;
   if (!text.empty()) {
     unpacker in(text);
     call_hints hints;
     if (!decode_hints(in, hints)) return;
+    leave_out(hinted, hints.available);
     notify(hints);
   }
   due_at_.reset();
@@ -473,7 +553,10 @@ void dispatcher::pushed(const redis::reply& push) {
   unpacker in(push[2].text());
   call_hints hints;
   // What it did itself it has been told.
-  if (in.text() == store_id_) return;
+  {
+    const turnstile::inside mine(turn_);
+    if (in.text() == store_id_) return;
+  }
   if (decode_hints(in, hints)) notify(hints);
 }
 
@@ -502,25 +585,34 @@ void dispatcher::arm_timer() {
   armed_for_ = at;
   timer_.expires_at(at);
   timer_.async_wait([this](const boost::system::error_code& cut) {
-    if (cut || gone_) return;
-    armed_for_.reset();
-    give_up_lost();
-    pump();
-    if (gone_) return;
-    // What may have happened is waited for as long as ever, though not longer.
-    if (closed_) return arm_timer();
-    const bool due = due_at_ && *due_at_ <= steady::now();
-    if (ready_ && !to_greet_ && !loading_ && outstanding_.empty() &&
-        (due || last_call_ + heartbeat <= steady::now())) {
-      due_at_.reset();
-      outstanding_.push_back(std::make_shared<call>());
-      send(outstanding_.back());
-    }
-    arm_timer();
+    if (cut) return;
+    const turnstile::inside in(turn_);
+    if (!gone_) on_timer();
   });
 }
 
+void dispatcher::on_timer() {
+  armed_for_.reset();
+  give_up_lost();
+  pump();
+  if (gone_) return;
+  // What may have happened is waited for as long as ever, though not longer.
+  if (closed_) return arm_timer();
+  const bool due = due_at_ && *due_at_ <= steady::now();
+  if (ready_ && !to_greet_ && !loading_ && outstanding_.empty() &&
+      (due || last_call_ + heartbeat <= steady::now())) {
+    due_at_.reset();
+    outstanding_.push_back(std::make_shared<call>());
+    send(outstanding_.back());
+  }
+  arm_timer();
+}
+
 void dispatcher::close(std::move_only_function<void()> done) {
+  // Who handed in what has been answered since may still be on the way out.
+  while (handing_in_ > 0) std::this_thread::yield();
+  const turnstile::inside in(turn_);
+  take_inbox();
   closed_ = std::move(done);
   timer_.cancel();
   armed_for_.reset();

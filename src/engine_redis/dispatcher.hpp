@@ -2,12 +2,14 @@
 
 #include "cache_reader.hpp"
 #include "call_codec.hpp"
+#include "early_hints.hpp"
 #include "gathering.hpp"
 #include "script.hpp"
 #include "work.hpp"
 
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/clock.hpp>
+#include <millrace/base/turnstile.hpp>
 #include <millrace/redis/command.hpp>
 #include <millrace/redis/connection.hpp>
 #include <millrace/redis/reply.hpp>
@@ -15,11 +17,14 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,7 +37,10 @@ namespace millrace::engine_redis {
 /// one that overtook another. So a call whose answer was lost with the connection is simply sent
 /// again: it happens then, or the script says that it had.
 ///
-/// Threading: one thread, that of the io_context.
+/// Threading: one thread, that of the io_context; `hand_in` from any. Where nothing is under way
+/// the
+///            thread that hands work in sends it, too; what is answered, fails or waits is the
+///            context's, which alone calls handlers (ADR 0016).
 /// Lifetime:  the context, the connection and the hints must outlive it; `close` comes before.
 class dispatcher final {
 public:
@@ -56,7 +64,8 @@ public:
 
   /// Makes itself known; `done` gets why it cannot.
   void open(std::move_only_function<void(result<void>)> done);
-  void take(std::vector<unit> work);
+  /// Sends it, or leaves it to whoever is at work.
+  void hand_in(std::vector<unit> work);
   void link_changed(redis::link_state now, const error* why);
   void pushed(const redis::reply& push);
   /// Finishes everything, takes its leave of the server, and calls `done`.
@@ -72,6 +81,8 @@ private:
     std::vector<item> items;
     std::vector<std::size_t> places;
     std::string names;
+    /// What its jobs were hinted at before it was sent.
+    std::vector<available_hint> hinted;
     state now{state::waiting};
     /// The connection was lost since when it had been sent.
     std::optional<steady::time_point> lost_at;
@@ -81,7 +92,14 @@ private:
   using call_ptr = std::shared_ptr<call>;
   enum flag : unsigned { opens = 1, closes = 2, wants_jobs = 4, watches = 8, waits_for_locks = 16 };
 
+  [[nodiscard]] bool send_in_place();
+  /// Nothing is under way, waits or is wrong.
+  [[nodiscard]] bool is_idle() const;
+
+  // From here on: inside.
+  void take_inbox();
   void pump();
+  [[nodiscard]] std::vector<available_hint> hint_early();
   void greet();
   void introduce(const std::string& run_id);
   void on_introduced(result<redis::reply> answer);
@@ -102,9 +120,10 @@ private:
   void refuse_waiting(const error& why);
   void refuse_limits(const error& why);
   void give_up_lost();
-  void note_report(std::string_view text);
+  void note_report(std::string_view text, const std::vector<available_hint>& hinted = {});
   void notify(const call_hints& all);
   void arm_timer();
+  void on_timer();
   void say_goodbye();
   [[nodiscard]] std::size_t sent() const;
   /// Whether what waits is worth a call of its own.
@@ -113,9 +132,20 @@ private:
     return !outstanding_.empty() || !waiting_.empty() || cache_.busy();
   }
 
+  asio::io_context& context_;
   redis::connection& link_;
   engine::wakeups& hints_;
   const settings with_;
+
+  std::mutex mutex_;
+  /// Handed in and not taken yet. Guarded by `mutex_`.
+  std::vector<unit> inbox_;
+  /// Somebody will take it. Guarded by `mutex_`.
+  bool coming_{false};
+  std::atomic<std::size_t> handing_in_{0};
+
+  turnstile turn_;
+  // From here on: of whoever is inside.
   /// This process' name in the store; changes when it cannot know what has become of a call.
   std::string store_id_;
 
@@ -125,6 +155,8 @@ private:
   std::deque<call_ptr> outstanding_;
   std::uint64_t confirmed_{0};
   std::uint64_t incarnation_{0};
+  /// How much the calls that were answered lately held: the last one, or half of what it was.
+  std::size_t lately_{0};
   std::string id_base_;
 
   bool ready_{true};

@@ -18,7 +18,6 @@
 
 #include <atomic>
 #include <future>
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -55,8 +54,6 @@ public:
 
 private:
   [[nodiscard]] redis::connection_options connection_options();
-  void hand_in(std::vector<unit> work);
-  void take_work();
   /// Runs on the engine's thread and waits for it. Only while opening and closing.
   void run_there(std::move_only_function<void(std::promise<void>&)> what);
 
@@ -65,14 +62,9 @@ private:
   engine::store_traits traits_;
   std::atomic<std::size_t> pending_{0};
 
-  std::mutex mutex_;
-  /// Handed in and not taken yet. Guarded by `mutex_`.
-  std::vector<unit> inbox_;
-  bool taking_{false};
-
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
-  // The engine's thread alone.
+  // Made and ended on the engine's thread, while nobody uses the store.
   std::unique_ptr<redis::connection> link_;
   std::unique_ptr<dispatcher> dispatcher_;
   std::unique_ptr<cache_tracker> tracker_;
@@ -91,7 +83,6 @@ store_impl::~store_impl() {
   });
   run_there([this](std::promise<void>& finished) {
     if (!dispatcher_) return finished.set_value();
-    take_work();
     dispatcher_->close([&finished] { finished.set_value(); });
   });
   run_there([this](std::promise<void>& finished) {
@@ -201,7 +192,7 @@ void store_impl::submit(std::vector<engine::transaction> batch, commit_handler d
   }
   if (work.empty()) work.push_back({.of = of});
   of->left = work.size();
-  hand_in(std::move(work));
+  dispatcher_->hand_in(std::move(work));
 }
 
 void store_impl::ask(engine::query what, answer_handler done) {
@@ -214,26 +205,7 @@ void store_impl::ask(engine::query what, answer_handler done) {
   std::vector<unit> work(1);
   work.front().asked =
       std::make_unique<question>(question{std::move(what), std::move(done), steady::now()});
-  hand_in(std::move(work));
-}
-
-void store_impl::hand_in(std::vector<unit> work) {
-  {
-    const std::lock_guard held(mutex_);
-    for (unit& each : work) inbox_.push_back(std::move(each));
-    if (std::exchange(taking_, true)) return;
-  }
-  asio::post(context_, [this] { take_work(); });
-}
-
-void store_impl::take_work() {
-  std::vector<unit> work;
-  {
-    const std::lock_guard held(mutex_);
-    std::swap(work, inbox_);
-    taking_ = false;
-  }
-  dispatcher_->take(std::move(work));
+  dispatcher_->hand_in(std::move(work));
 }
 
 }  // namespace

@@ -323,5 +323,45 @@ TEST(RedisChaos, NoReplyEverReachesAnotherRequest) {
   loop.join();
 }
 
+// Each thread waits for its answer, so that most requests are written by the thread that sends
+// them.
+TEST(RedisChaos, NorWhereThoseWhoSendWriteThemselves) {
+  const std::uint64_t kills = from_environment("MILLRACE_REDIS_CHAOS_REQUESTS", 50'000) / 1000;
+  redis_server server;
+  asio::io_context context;
+  auto work = asio::make_work_guard(context);
+  std::thread loop{[&context] { context.run(); }};
+  std::atomic<std::size_t> right{0};
+  std::atomic<std::size_t> wrong{0};
+  {
+    connection direct{context.get_executor(), options_for(server.port())};
+    connection to{context.get_executor(), options_for(server.port())};
+    std::vector<std::thread> senders;
+    for (int t = 0; t < 3; ++t) {
+      senders.emplace_back([&, t] {
+        for (std::size_t i = 0;; ++i) {
+          const std::string mine = fmt::format("{}:{}", t, i);
+          const auto got = call(to, command{"ECHO"}.arg(mine));
+          if (got) ++(got->text() == mine ? right : wrong);
+          if (!got && got.error().code == "cancelled") return;
+        }
+      });
+    }
+    for (std::uint64_t i = 0; i < kills; ++i) {
+      const std::size_t before = right;
+      while (right < before + 20) std::this_thread::yield();
+      const auto killed = call(
+          direct, command{"CLIENT"}.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes"));
+      EXPECT_TRUE(killed);
+    }
+    to.close();
+    for (auto& each : senders) each.join();
+    EXPECT_EQ(wrong, 0U);
+    EXPECT_EQ(to.status().outstanding, 0U);
+  }
+  work.reset();
+  loop.join();
+}
+
 }  // namespace
 }  // namespace millrace::redis

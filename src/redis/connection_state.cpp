@@ -30,8 +30,8 @@ error closed_error() {
 connection::state::state(const asio::any_io_executor& executor, connection_options given)
     : options(std::move(given)),
       strand(asio::make_strand(executor)),
-      parser_(options.replies),
       timer_(strand),
+      parser_(options.replies),
       pause_timer_(strand) {
   budget_.requests_max = options.requests_max;
   budget_.bytes_max = options.request_bytes_max;
@@ -44,6 +44,8 @@ void connection::state::start() {
 }
 
 request_id connection::state::submit(request&& what) {
+  // With the answer, which may come before this ends, the connection may go.
+  const auto self = shared_from_this();
   std::unique_lock lock(mutex_);
   const request_id id = ++last_id_;
   if (refusing_) {
@@ -55,19 +57,36 @@ request_id connection::state::submit(request&& what) {
   inbox_.push_back(std::move(what));
   const bool wake = !std::exchange(wake_posted_, true);
   lock.unlock();
-  if (wake) {
-    asio::post(strand, [self = shared_from_this()] {
+  if (wake && !write_in_place()) {
+    asio::post(strand, [self] {
+      const turnstile::inside in(self->turn_);
       self->drain();
-      self->pump();
+      self->pump(steady::now());
     });
   }
   return id;
+}
+
+// Where nothing is under way nobody would be awake to do it. Where something is, or somebody is
+// inside, what waits until they are done goes in one write.
+bool connection::state::write_in_place() {
+  const turnstile::inside in(turn_, std::try_to_lock);
+  if (!in || state_ != link_state::ready || writing_ || link_->is_tls() || !queue_.empty()) {
+    return false;
+  }
+  drain();
+  // Nobody is told here that it was too late.
+  const moment now = steady::now();
+  if (queue_.next_deadline() <= now) return false;
+  pump(now);
+  return true;
 }
 
 // Never in place: a handler may be one that holds what the caller of `send` holds.
 void connection::state::refuse(request&& what, error why) {
   asio::post(strand,
              [self = shared_from_this(), what = std::move(what), why = std::move(why)]() mutable {
+               const turnstile::inside in(self->turn_);
                request_queue alone{self->counters_};
                alone.add(std::move(what));
                alone.refuse_waiting(why);
@@ -76,6 +95,7 @@ void connection::state::refuse(request&& what, error why) {
 
 void connection::state::post_cancel(request_id which) {
   asio::post(strand, [self = shared_from_this(), which] {
+    const turnstile::inside in(self->turn_);
     // It may not have left the inbox.
     self->drain();
     self->queue_.cancel(which);
@@ -137,13 +157,14 @@ void connection::state::post_end(ending how, std::move_only_function<void()> don
     refusing_ = true;
   }
   asio::post(strand, [self = shared_from_this(), how, done = std::move(done)]() mutable {
+    const turnstile::inside in(self->turn_);
     if (self->over_) {
       if (done) done();
       return;
     }
     if (done) self->ended_.push_back(std::move(done));
     self->drain();
-    self->pump();
+    self->pump(steady::now());
     self->stopping_ = true;
     if (how == ending::at_once) return self->begin_close();
     self->end_if_answered();
@@ -195,7 +216,7 @@ void connection::state::on_ready(const handshake& hands) {
   enter(link_state::ready, std::nullopt);
   settle({});
   arm();
-  pump();
+  pump(last_read_);
 }
 
 void connection::state::plan_pause(error& why) {

@@ -4,6 +4,7 @@
 #include "link.hpp"
 #include "request_queue.hpp"
 
+#include <millrace/base/turnstile.hpp>
 #include <millrace/redis/connection.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -21,9 +22,13 @@
 namespace millrace::redis {
 
 /// What a connection is made of. Three parts:
-/// - the inbox, under `mutex_`: what any thread has sent and the strand has not yet taken;
-/// - the queue, the link and the timers, of the strand alone;
+/// - the inbox, under `mutex_`: what any thread has sent and nobody has taken yet;
+/// - the queue, the link and the timers, of whoever is inside `turn_`: the strand, which waits for
+///   its turn and so is inside whenever it does anything; or a thread that sends while nothing is
+///   under way, which only tries, writes what there is, and never calls a handler;
 /// - one coroutine, `run`, that makes the connection, reads from it, and makes it again.
+///
+/// What is not written at once, what fails and whatever takes time is the strand's.
 struct connection::state final : std::enable_shared_from_this<connection::state> {
   state(const asio::any_io_executor& executor, connection_options options);
 
@@ -52,23 +57,34 @@ private:
   request_id admit(request&& asked, send_options how, std::size_t bytes, result<void> allowed);
   request_id submit(request&& what);
   void refuse(request&& what, error why);
+  /// Writes what waits, from this thread. False: it is the strand's.
+  [[nodiscard]] bool write_in_place();
 
-  // On the strand.
+  // Inside.
+  void drain();
+  void pump(moment now);
+  void write_outgoing();
+  void arm_at(moment when);
+
+  // On the strand, from outside.
   static awaitable<void> run(std::shared_ptr<state> self);
   /// Connects and shakes hands. What came behind the handshake is kept in `parser_` and told.
   static awaitable<result<void>> establish(std::shared_ptr<state> self);
   static awaitable<result<void>> greet(std::shared_ptr<state> self, moment until);
   static awaitable<error> serve(std::shared_ptr<state> self);
   static awaitable<void> pause(std::shared_ptr<state> self);
-  [[nodiscard]] result<void> take_bytes(std::string_view bytes);
+  void begin_attempt();
+  void send_greeting(const handshake& hands);
+  void on_over(bool was_made, error why);
   [[nodiscard]] result<bool> take_greeting_bytes(std::string_view bytes, handshake& hands);
-  void tell_push(const reply& what);
-  void drain();
-  void pump();
-  void write_outgoing();
-  void arm();
-  void arm_at(moment when);
+  /// Why it is over.
+  [[nodiscard]] std::optional<error> on_read(result<std::string_view> bytes);
   void on_timer();
+
+  // On the strand, inside.
+  [[nodiscard]] result<void> take_bytes(std::string_view bytes);
+  void tell_push(const reply& what);
+  void arm();
   void check_health(moment now);
   void enter(link_state now, std::optional<error> why);
   void on_ready(const handshake& hands);
@@ -93,19 +109,26 @@ private:
   bool refusing_{false};
   connection_status told_;
 
-  // Of the strand.
+  turnstile turn_;
+  // Of whoever is inside.
   std::vector<request> taken_;
   request_queue queue_{counters_};
+  // These two are written on the strand only, which therefore may read them from outside, too.
   std::shared_ptr<link> link_;
+  link_state state_{link_state::connecting};
+  bool writing_{false};
+  // Fires at the next deadline, silence or health check; never later than needed, often earlier.
+  asio::steady_timer timer_;
+  moment armed_for_{moment::max()};
+
+  // Of the strand.
   reply_parser parser_;
   std::vector<subscription> subscriptions_;
   std::vector<settled_handler> settling_;
   std::vector<std::move_only_function<void()>> ended_;
   std::optional<error> why_down_;
-  link_state state_{link_state::connecting};
   bool attempt_failed_{false};
   bool silent_{false};
-  bool writing_{false};
   bool stopping_{false};
   bool closing_{false};
   bool over_{false};
@@ -113,9 +136,6 @@ private:
   duration pause_for_{};
   moment ready_since_{};
   moment last_read_{};
-  // Fires at the next deadline, silence or health check; never later than needed, often earlier.
-  asio::steady_timer timer_;
-  moment armed_for_{moment::max()};
   asio::steady_timer pause_timer_;
   std::mt19937_64 entropy_{std::random_device{}()};
 };

@@ -270,13 +270,22 @@ awaitable<result<std::string_view>> link::read_some(std::shared_ptr<link> self) 
   co_return std::string_view{self->incoming_.data(), got};
 }
 
-void link::write(std::move_only_function<void(const boost::system::error_code&)> done) {
+std::size_t link::write_at_once() noexcept {
+  if (tls_ || closed_) return 0;
+  const auto written = ::send(socket_.native_handle(), outgoing_.data(), outgoing_.size(),
+                              MSG_DONTWAIT | MSG_NOSIGNAL);
+  return written > 0 ? static_cast<std::size_t>(written) : 0;
+}
+
+void link::write(std::size_t from,
+                 std::move_only_function<void(const boost::system::error_code&)> done) {
+  const auto rest = asio::buffer(outgoing_) + from;
   auto ended = [self = shared_from_this(), done = std::move(done)](
                    const boost::system::error_code& ec, std::size_t) mutable { done(ec); };
   if (tls_) {
-    asio::async_write(*tls_, asio::buffer(outgoing_), std::move(ended));
+    asio::async_write(*tls_, rest, std::move(ended));
   } else {
-    asio::async_write(socket_, asio::buffer(outgoing_), std::move(ended));
+    asio::async_write(socket_, rest, std::move(ended));
   }
 }
 

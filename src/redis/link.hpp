@@ -12,6 +12,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,7 +23,7 @@ namespace millrace::redis {
 
 /// One open stream of bytes to a server: TCP, TLS or a Unix socket alike.
 ///
-/// Threading: one strand, that of the executor it was made with.
+/// Threading: one strand, that of the executor it was made with, but for `write_at_once`.
 /// Lifetime:  shared by its owner and the operations under way.
 class link final : public std::enable_shared_from_this<link> {
 public:
@@ -43,8 +44,16 @@ public:
 
   /// Where the next bytes to write are gathered. Not to be touched between `write` and its end.
   [[nodiscard]] std::string& outgoing() noexcept { return outgoing_; }
-  /// Writes all of `outgoing()`; one at a time.
-  void write(std::move_only_function<void(const boost::system::error_code&)> done);
+  /// Writes as much of `outgoing()` as the system takes at once, and tells how much; with TLS
+  /// nothing. What went wrong is told to the next `read_some` or `write`.
+  ///
+  /// Threading: any, if neither `close`, `open` nor `write` run at the same time.
+  [[nodiscard]] std::size_t write_at_once() noexcept;
+  /// Writes the rest of `outgoing()`; one at a time.
+  void write(std::size_t from,
+             std::move_only_function<void(const boost::system::error_code&)> done);
+
+  [[nodiscard]] bool is_tls() const noexcept { return tls_.has_value(); }
 
   /// Ends everything under way. Safe to call twice.
   void close() noexcept;

@@ -49,7 +49,7 @@ struct request {
   }
 };
 
-/// Written by one strand, read by anybody.
+/// Written by one thread at a time, read by anybody.
 struct request_counters {
   std::atomic<std::uint64_t> requests{0};
   std::atomic<std::uint64_t> resent{0};
@@ -61,7 +61,7 @@ struct request_counters {
   std::atomic<std::uint64_t> failed_attempts{0};
   std::atomic<std::uint64_t> lost_connections{0};
 
-  /// For counters with one writer: no locked instruction.
+  /// For counters with one writer at a time: no locked instruction.
   static void bump(std::atomic<std::uint64_t>& counter) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -72,7 +72,7 @@ struct request_counters {
 ///
 /// Requests wait, are written in order, and are owed a reply in that order. One that was given up
 /// after it was written keeps its place: its reply is swallowed by nobody else.
-/// Threading: one strand. Handlers are called from within and must not come back in.
+/// Threading: one thread at a time. Handlers are called from within and must not come back in.
 class request_queue final {
 public:
   explicit request_queue(request_counters& counters) : counters_(&counters) {}

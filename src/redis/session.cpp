@@ -5,6 +5,7 @@
 #include <millrace/redis/server_error.hpp>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
@@ -42,7 +43,6 @@ error no_greeting(const address& where, bool late, std::string_view reason) {
 
 awaitable<void> connection::state::run(std::shared_ptr<state> self) {
   while (!self->closing_) {
-    self->enter(link_state::connecting, std::nullopt);
     auto made = co_await establish(self);
     error why;
     if (made) {
@@ -50,15 +50,10 @@ awaitable<void> connection::state::run(std::shared_ptr<state> self) {
     } else {
       why = std::move(made.error());
     }
-    if (self->closing_) break;
-    if (made) {
-      self->on_lost(std::move(why));
-    } else {
-      self->on_failed_attempt(std::move(why));
-    }
-    self->end_if_answered();
+    self->on_over(made.has_value(), std::move(why));
     if (!self->closing_) co_await pause(self);
   }
+  const turnstile::inside in(self->turn_);
   self->finish();
 }
 
@@ -68,10 +63,7 @@ awaitable<void> connection::state::pause(std::shared_ptr<state> self) {
 }
 
 awaitable<result<void>> connection::state::establish(std::shared_ptr<state> self) {
-  self->parser_ = reply_parser{self->options.replies};
-  self->link_ = std::make_shared<link>(self->strand);
-  self->writing_ = false;
-  self->silent_ = false;
+  self->begin_attempt();
   const moment until = steady::now() + self->options.connect_timeout;
   auto opened = co_await link::open(self->link_, self->options.where, self->options.tls, until);
   if (!opened) co_return opened;
@@ -82,13 +74,13 @@ awaitable<result<void>> connection::state::greet(std::shared_ptr<state> self, mo
   handshake hands{self->options, self->subscriptions_};
   const auto late = std::make_shared<bool>(false);
   asio::steady_timer limit{self->strand, until};
-  limit.async_wait([late, over = self->link_](const boost::system::error_code& ec) {
+  limit.async_wait([self, late, over = self->link_](const boost::system::error_code& ec) {
     if (ec) return;
+    const turnstile::inside in(self->turn_);
     *late = true;
     over->close();
   });
-  self->link_->outgoing() = hands.bytes();
-  self->write_outgoing();
+  self->send_greeting(hands);
   while (true) {
     auto bytes = co_await link::read_some(self->link_);
     if (self->closing_) {
@@ -103,7 +95,34 @@ awaitable<result<void>> connection::state::greet(std::shared_ptr<state> self, mo
   }
 }
 
+void connection::state::begin_attempt() {
+  const turnstile::inside in(turn_);
+  enter(link_state::connecting, std::nullopt);
+  parser_ = reply_parser{options.replies};
+  link_ = std::make_shared<link>(strand);
+  writing_ = false;
+  silent_ = false;
+}
+
+void connection::state::send_greeting(const handshake& hands) {
+  const turnstile::inside in(turn_);
+  link_->outgoing() = hands.bytes();
+  write_outgoing();
+}
+
+void connection::state::on_over(bool was_made, error why) {
+  const turnstile::inside in(turn_);
+  if (closing_) return;
+  if (was_made) {
+    on_lost(std::move(why));
+  } else {
+    on_failed_attempt(std::move(why));
+  }
+  end_if_answered();
+}
+
 result<bool> connection::state::take_greeting_bytes(std::string_view bytes, handshake& hands) {
+  const turnstile::inside in(turn_);
   if (hands.greeting().version.empty() && bytes.front() == tls_alert) {
     return std::unexpected(
         no_redis(options.where, "it wants TLS; such a server is written rediss://"));
@@ -130,21 +149,28 @@ result<bool> connection::state::take_greeting_bytes(std::string_view bytes, hand
 awaitable<error> connection::state::serve(std::shared_ptr<state> self) {
   while (true) {
     auto bytes = co_await link::read_some(self->link_);
-    if (!bytes && self->silent_) {
-      co_return error{.kind = errc::unavailable,
-                      .code = "connection_lost",
-                      .detail = fmt::format("nothing was heard of the server for {} ms",
-                                            self->options.request_timeout.count())};
-    }
-    if (!bytes) co_return std::move(bytes.error());
-    self->last_read_ = steady::now();
-    auto sound = self->take_bytes(*bytes);
-    if (!sound) co_return std::move(sound.error());
-    // What the handlers have sent need not wait for the next turn of the event loop.
-    self->drain();
-    self->pump();
-    self->end_if_answered();
+    auto over = self->on_read(std::move(bytes));
+    if (over) co_return std::move(*over);
   }
+}
+
+std::optional<error> connection::state::on_read(result<std::string_view> bytes) {
+  const turnstile::inside in(turn_);
+  if (!bytes && silent_) {
+    return error{.kind = errc::unavailable,
+                 .code = "connection_lost",
+                 .detail = fmt::format("nothing was heard of the server for {} ms",
+                                       options.request_timeout.count())};
+  }
+  if (!bytes) return std::move(bytes.error());
+  last_read_ = steady::now();
+  auto sound = take_bytes(*bytes);
+  if (!sound) return std::move(sound.error());
+  // What the handlers have sent need not wait for the next turn of the event loop.
+  drain();
+  pump(last_read_);
+  end_if_answered();
+  return std::nullopt;
 }
 
 result<void> connection::state::take_bytes(std::string_view bytes) {
@@ -191,24 +217,31 @@ void connection::state::drain() {
   }
 }
 
-void connection::state::pump() {
-  if (state_ != link_state::ready || writing_) return;
-  std::string& out = link_->outgoing();
-  // One large request is no reason to keep its memory.
-  if (out.capacity() > 4 * write_bytes_max) out = {};
-  out.clear();
-  queue_.write_to(out, write_bytes_max, steady::now());
-  if (!out.empty()) write_outgoing();
+void connection::state::pump(moment now) {
+  while (state_ == link_state::ready && !writing_) {
+    std::string& out = link_->outgoing();
+    // One large request is no reason to keep its memory.
+    if (out.capacity() > 4 * write_bytes_max) out = {};
+    out.clear();
+    queue_.write_to(out, write_bytes_max, now);
+    if (out.empty()) return;
+    write_outgoing();
+  }
 }
 
 void connection::state::write_outgoing() {
-  writing_ = true;
   request_counters::bump(counters_.writes);
-  link_->write([self = shared_from_this(), over = link_](const boost::system::error_code& ec) {
-    // After an error nothing more is written; the reader learns why the connection is gone.
-    if (ec || self->link_ != over) return;
-    self->writing_ = false;
-    self->pump();
+  const std::size_t written = link_->write_at_once();
+  if (written == link_->outgoing().size()) return;
+  writing_ = true;
+  asio::dispatch(strand, [self = shared_from_this(), over = link_, written] {
+    over->write(written, [self, over](const boost::system::error_code& ec) {
+      const turnstile::inside in(self->turn_);
+      // After an error nothing more is written; the reader learns why the connection is gone.
+      if (ec || self->link_ != over) return;
+      self->writing_ = false;
+      self->pump(steady::now());
+    });
   });
 }
 
@@ -233,6 +266,7 @@ void connection::state::arm_at(moment when) {
 }
 
 void connection::state::on_timer() {
+  const turnstile::inside in(turn_);
   armed_for_ = moment::max();
   if (over_) return;
   const moment now = steady::now();
