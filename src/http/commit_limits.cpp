@@ -18,9 +18,7 @@ limits_verb rules_of(verb what) {
 }
 
 result<void> check_complete(const limit_step& step) {
-  if (step.what == verb::settle && !step.body.used) {
-    return invalid("used", "used says how much of what was reserved is kept.");
-  }
+  if (step.what == verb::settle) return check_settlement(step.body);
   const bool of_permit = step.what == verb::renew || step.what == verb::release;
   if (of_permit && step.body.permit == 0) {
     return invalid("permit", "permit is the number that was answered when it was taken.");
@@ -75,8 +73,7 @@ result<void> plan_limits(limit_planner& with, limit_step& step, const std::strin
 }
 
 std::string note_limits(limit_planner& with, limit_step& step,
-                        const engine::limits_checked& came_to, bool replayed,
-                        bool legacy_headers) {
+                        const engine::limits_checked& came_to, bool replayed, bool legacy_headers) {
   limit_answer answer = with.done(*step.plan, came_to, replayed);
   if (step.what == verb::block || step.what == verb::unblock) {
     limit_block block{.at = came_to.at};

@@ -83,8 +83,9 @@ TEST_F(CommitOfLimits, ChargesAndAnswersAsTheRouteDoes) {
 TEST_F(CommitOfLimits, IsRefusedAsAWholeWithEverythingAClientNeeds) {
   EXPECT_EQ(commit(chat).status, 200U);
   EXPECT_EQ(commit(chat).status, 200U);
-  const reply refused = server_.ask(
-      "POST /v1/commit", fmt::format(R"({{"steps":[{{"op":"job.enqueue","queue":"q"}},{}]}})", chat));
+  const reply refused =
+      server_.ask("POST /v1/commit",
+                  fmt::format(R"({{"steps":[{{"op":"job.enqueue","queue":"q"}},{}]}})", chat));
   EXPECT_EQ(refused.status, 429U) << refused.body;
   EXPECT_EQ(refused.text("code"), "limit_reached");
   EXPECT_EQ(refused.text("field"), "steps.1");
@@ -102,10 +103,9 @@ TEST_F(CommitOfLimits, IsRefusedAsAWholeWithEverythingAClientNeeds) {
 }
 
 TEST_F(CommitOfLimits, ChargesNothingWhereAnotherStepIsRefused) {
-  const reply refused =
-      server_.ask("POST /v1/commit",
-                  fmt::format(R"({{"steps":[{},{{"op":"lock.release","resource":"r","token":"x"}}]}})",
-                              chat));
+  const reply refused = server_.ask(
+      "POST /v1/commit",
+      fmt::format(R"({{"steps":[{},{{"op":"lock.release","resource":"r","token":"x"}}]}})", chat));
   EXPECT_EQ(refused.status, 409U);
   EXPECT_EQ(refused.text("field"), "steps.1");
   EXPECT_EQ(used("chat", 1), 0);
@@ -207,6 +207,8 @@ TEST_F(CommitOfLimits, NamesWhatIsWrong) {
             "422 cost_over_limit steps.0.checks[0].cost");
   EXPECT_EQ(code(R"({"op":"limit.settle","policy":"chat","user":"1","reserved":2})"),
             "422 invalid_value steps.0.used");
+  EXPECT_EQ(code(R"({"op":"limit.settle","policy":"chat","user":"1","used":2})"),
+            "422 invalid_value steps.0.reserved");
   EXPECT_EQ(code(R"({"op":"limit.release","policy":"render","user":"1"})"),
             "422 invalid_value steps.0.permit");
   EXPECT_EQ(code(R"({"op":"limit.renew","policy":"chat","user":"1","permit":1})"),

@@ -80,9 +80,7 @@ awaitable<response> refund_limits(service& with, request& what) {
 awaitable<response> settle_limits(service& with, request& what) {
   auto body = read_limits(with, what, limits_verb::settle);
   if (!body) co_return problem(body.error());
-  if (!body->used) {
-    co_return problem(invalid("used", "used says how much of what was reserved is kept.").error());
-  }
+  if (const auto whole = check_settlement(*body); !whole) co_return problem(whole.error());
   auto answer = co_await with.limits.settle(std::move(body->asked), *body->used, body->taken_at);
   // What was used was used: that no more of it can be charged is said by `granted`.
   if (answer && answer->verdict != limit_verdict::listed) answer->allowed = true;

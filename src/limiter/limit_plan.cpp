@@ -58,8 +58,7 @@ result<limit_plan> limit_planner::take(limit_request what, take_mode mode) {
       return std::unexpected(std::move(sound.error()));
     }
   }
-  limit_plan plan =
-      plan_of(what, *resolved, engine::take_limits{.mode = mode, .required = true});
+  limit_plan plan = plan_of(what, *resolved, engine::take_limits{.mode = mode, .required = true});
   plan.mode = mode;
   return plan;
 }
@@ -78,13 +77,12 @@ result<limit_plan> limit_planner::refund(limit_request what, std::optional<times
 result<limit_plan> limit_planner::settle(limit_request what, std::uint64_t used,
                                          std::optional<timestamp> taken_at) {
   const std::uint64_t reserved = what.cost;
+  set_cost(what, used > reserved ? used - reserved : std::max<std::uint64_t>(reserved - used, 1));
   if (used < reserved) {
-    what.cost = reserved - used;
     auto plan = refund(std::move(what), taken_at);
     if (plan) plan->mode = take_mode::part;
     return plan;
   }
-  what.cost = std::max<std::uint64_t>(used - reserved, 1);
   auto resolved = resolve_limits(what, *of_.settings());
   if (!resolved) return std::unexpected(std::move(resolved.error()));
   if (!resolved->listed) {
@@ -122,10 +120,8 @@ result<limit_plan> limit_planner::release(limit_request what, std::uint64_t perm
 limit_plan limit_planner::block(std::string project, std::string scope, std::string id,
                                 duration length) {
   limit_plan plan{.project = std::move(project)};
-  plan.step = engine::block_limit{.project = plan.project,
-                                  .scope = std::move(scope),
-                                  .whose = std::move(id),
-                                  .length = length};
+  plan.step = engine::block_limit{
+      .project = plan.project, .scope = std::move(scope), .whose = std::move(id), .length = length};
   return plan;
 }
 
@@ -149,8 +145,8 @@ void limit_planner::keep(const limit_plan& plan, const limits_checked& came_to) 
   if (const auto* take = std::get_if<engine::take_limits>(&plan.step)) {
     if (!came_to.allowed || take->mode == take_mode::peek) return;
     const bool in_part = take->mode == take_mode::part;
-    of_.keep_warm(plan.project, plan.limits, in_part ? std::optional(came_to.granted) : std::nullopt,
-                  came_to.permit);
+    of_.keep_warm(plan.project, plan.limits,
+                  in_part ? std::optional(came_to.granted) : std::nullopt, came_to.permit);
   } else if (const auto* renewed = std::get_if<engine::renew_limit_permit>(&plan.step)) {
     static_cast<void>(of_.change_own_permit(*renewed));
   } else if (const auto* released = std::get_if<engine::release_limit_permit>(&plan.step)) {

@@ -353,12 +353,11 @@ awaitable<result<limit_answer>> limiter::refund(limit_request what,
 awaitable<result<limit_answer>> limiter::settle(limit_request what, std::uint64_t used,
                                                 std::optional<timestamp> taken_at) {
   const std::uint64_t reserved = what.cost;
+  set_cost(what, used > reserved ? used - reserved : std::max<std::uint64_t>(reserved - used, 1));
   if (used < reserved) {
-    what.cost = reserved - used;
     co_return co_await refund(std::move(what), taken_at);
   }
   if (used == reserved) co_return co_await take(std::move(what), take_mode::peek);
-  what.cost = used - reserved;
   auto resolved = resolve_limits(what, *settings());
   if (!resolved) co_return std::unexpected(std::move(resolved.error()));
   if (resolved->listed) co_return co_await take(std::move(what), take_mode::part);

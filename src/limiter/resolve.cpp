@@ -105,6 +105,11 @@ result<void> drop_permits(std::vector<wanted_limit>& limits) {
   return invalid("permit", "a permit is given back with :release, by its number.", "only_permits");
 }
 
+void set_cost(limit_request& what, std::uint64_t cost) noexcept {
+  what.cost = cost;
+  for (wanted_limit& each : what.limits) each.check.cost = cost;
+}
+
 std::vector<engine::limit_check> checks_of(const std::vector<wanted_limit>& limits) {
   std::vector<engine::limit_check> checks;
   checks.reserve(limits.size());

@@ -211,8 +211,8 @@ public:
   [[nodiscard]] awaitable<result<limit_answer>> refund(limit_request what,
                                                        std::optional<timestamp> taken_at);
 
-  /// Ends a reservation: of `what.cost` that was taken, `used` is kept. More than was reserved is
-  /// taken as far as the limits go; `granted` says how much of the rest.
+  /// Ends a reservation: of `what.cost` that was taken of each limit, `used` is kept. More than was
+  /// reserved is taken as far as the limits go; `granted` says how much of the rest.
   [[nodiscard]] awaitable<result<limit_answer>> settle(limit_request what, std::uint64_t used,
                                                        std::optional<timestamp> taken_at);
 
