@@ -126,13 +126,18 @@ void put_checks(engine::step& into, const std::vector<wanted_limit>& limits) {
 }
 
 result<void> fill_periods(std::vector<wanted_limit>& limits, timestamp now) {
-  for (wanted_limit& each : limits) {
-    engine::limit_check& check = each.check;
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    engine::limit_check& check = limits[i].check;
     if (check.algorithm != engine::limit_algorithm::calendar) continue;
     // The engine says what is wrong with a budget without a period.
     if (check.period == engine::limit_period::none) continue;
-    const auto span = calendar_span_at(check.period, each.time_zone, now);
-    if (!span) return std::unexpected(span.error());
+    const auto span = calendar_span_at(check.period, limits[i].time_zone, now);
+    if (!span) {
+      // Those of policies are sound: it is one that the caller names.
+      error why = span.error();
+      why.field = fmt::format("checks[{}].{}", i, why.field);
+      return std::unexpected(std::move(why));
+    }
     check.period_start = span->start;
     check.period_end = span->end;
   }

@@ -70,8 +70,8 @@ public:
   /// As `limiter::take` of everything, and keeps the permit. That it is refused is no error; other
   /// limits of the request are charged with it.
   ///
-  /// Errors: those of `limiter::take`; invalid_argument (no_permits), with nothing charged, where no
-  ///         limit has permits.
+  /// Errors: those of `limiter::take`; invalid_argument (no_permits), with nothing charged, where
+  ///         no limit has permits.
   [[nodiscard]] awaitable<result<permit_grant>> hold(limit_request what, permit_options how = {});
 
   /// Gives back all that is held, which is lost to its holders.
