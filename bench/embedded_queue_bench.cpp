@@ -59,6 +59,14 @@ void measure_waiting(const settings& with, const std::filesystem::path& director
   out.add({"millrace", "memory of a waiting job", each, "B", waiting + ", the payload on disk"});
 }
 
+void one_pickup(const std::filesystem::path& directory, report& out) {
+  const auto store = open_store({.directory = directory / "store"});
+  const sync_latency idle = sync_latency_when_idle(directory);
+  out.add({"limit", "sync when idle p50", idle.p50_ms, "ms", "fdatasync of 16 KiB"});
+  out.add({"limit", "sync when idle p99", idle.p99_ms, "ms", "fdatasync of 16 KiB"});
+  measure_pickup(*store, "durable", out);
+}
+
 void one_run(const settings& with, const std::filesystem::path& directory, report& out) {
   const std::string durable = "durable: synced before the answer";
   const auto rate = [&](double took) { return static_cast<double>(with.jobs) / took; };
@@ -92,11 +100,7 @@ void one_run(const settings& with, const std::filesystem::path& directory, repor
   measure_opening(directory / "killed", "open, killed", out);
   measure_waiting(with, directory / "waiting", out);
   measure_opening(directory / "store", "open, cleanly closed", out);
-  const auto store = open_store({.directory = directory / "store"});
-  const sync_latency idle = sync_latency_when_idle(directory);
-  out.add({"limit", "sync when idle p50", idle.p50_ms, "ms", "fdatasync of 16 KiB"});
-  out.add({"limit", "sync when idle p99", idle.p99_ms, "ms", "fdatasync of 16 KiB"});
-  measure_pickup(*store, "durable", out);
+  one_pickup(directory, out);
   out.add({"millrace", "resident memory after", resident_mb(), "MB", "caches included"});
 }
 
@@ -108,7 +112,11 @@ int run(int argc, char** argv) {
     if (::mkdtemp(name.data()) == nullptr)
       stop(fmt::format("{} is no directory to write to", with.directory.string()));
     const std::filesystem::path directory = name;
-    one_run(with, directory, out);
+    if (with.pickup_only) {
+      one_pickup(directory, out);
+    } else {
+      one_run(with, directory, out);
+    }
     std::filesystem::remove_all(directory);
   }
   out.print();

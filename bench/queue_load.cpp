@@ -218,6 +218,8 @@ settings parse(int argc, char** argv) {
       out.json = true;
     } else if (name == "--once") {
       out.runs = 1;
+    } else if (name == "--pickup") {
+      out.pickup_only = true;
     } else if (i + 1 == argc) {
       stop(fmt::format("{} needs a value", name));
     } else if (name == "--dir") {

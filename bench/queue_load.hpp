@@ -24,10 +24,12 @@ struct settings {
   /// Of the Redis engine.
   std::string redis;
   bool json{false};
+  /// Measures how soon a job is picked up, and nothing else.
+  bool pickup_only{false};
 };
 
-/// `--jobs N --callers N --runs N --once --json --dir DIRECTORY --redis URL`; ends the program at
-/// anything else.
+/// `--jobs N --callers N --runs N --once --json --pickup --dir DIRECTORY --redis URL`; ends the
+/// program at anything else.
 [[nodiscard]] settings parse(int argc, char** argv);
 
 /// Ends the program: no figure is worth anything then.

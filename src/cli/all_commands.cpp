@@ -13,7 +13,7 @@ std::vector<command> collect() {
        {server_commands, job_commands, queue_commands, dead_letter_commands, cron_commands,
         event_commands, lock_commands, progress_commands, backup_commands, program_commands,
         cache_commands, limit_commands, session_commands, claim_commands, group_commands,
-        cache_number_commands}) {
+        cache_number_commands, correlation_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;

@@ -23,5 +23,6 @@ namespace millrace::cli {
 [[nodiscard]] std::vector<command> claim_commands();
 [[nodiscard]] std::vector<command> group_commands();
 [[nodiscard]] std::vector<command> cache_number_commands();
+[[nodiscard]] std::vector<command> correlation_commands();
 
 }  // namespace millrace::cli

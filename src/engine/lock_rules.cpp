@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace millrace::engine {
 namespace {
@@ -30,6 +31,12 @@ room room_of(const lock_state& of) {
   room out;
   for (const lock_holder& each : of.holders) out.take(each.mode);
   return out;
+}
+
+duration length_of_turn(std::uint32_t turn) {
+  duration out = lock_turn;
+  for (; turn > 1 && out > lock_turn_min; --turn) out /= 2;
+  return std::max<duration>(out, lock_turn_min);
 }
 
 lock_info unheld(const lock_key& key, const lock_state& of) {
@@ -143,7 +150,7 @@ lock_answer take_lock(lock_state& of, const acquire_lock& step, std::uint64_t fe
     own.mode = step.mode;
     own.permits = step.permits;
     own.until = now + step.queue;
-    own.called = false;
+    own.turn = 0;
   } else if (place != of.waiters.end()) {
     of.waiters.erase(place);
   }
@@ -172,6 +179,9 @@ lock_answer prolong_lock(lock_state& of, const extend_lock& step, timestamp now)
 }
 
 bool expire_lock(lock_state& of, timestamp now) {
+  for (const lock_waiter& each : of.waiters) {
+    if (each.until <= now) of.missed = std::max(of.missed, each.turn);
+  }
   const auto ended =
       std::erase_if(of.holders, [&](const lock_holder& each) { return each.expires_at <= now; });
   const auto left =
@@ -182,12 +192,13 @@ bool expire_lock(lock_state& of, timestamp now) {
 std::vector<std::string> call_waiters(lock_state& of, timestamp now) {
   std::vector<std::string> out;
   room left = room_of(of);
+  const std::uint32_t turn = std::exchange(of.missed, 0) + 1;
   for (lock_waiter& each : of.waiters) {
     if (!left.takes(each.mode, each.permits)) break;
     left.take(each.mode);
-    if (each.called) continue;
-    each.called = true;
-    each.until = now + lock_turn;
+    if (each.turn != 0) continue;
+    each.turn = turn;
+    each.until = now + length_of_turn(turn);
     out.push_back(each.token);
   }
   return out;

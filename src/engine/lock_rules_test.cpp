@@ -77,6 +77,28 @@ TEST(LockRules, ATurnThatIsNotTakenIsTheNextOnes) {
   EXPECT_EQ(call_waiters(of, start + lock_turn), std::vector<std::string>{"c"});
 }
 
+TEST(LockRules, TurnsThatNobodyTakesBecomeShorter) {
+  lock_state of;
+  EXPECT_TRUE(take(of, ask("a")));
+  for (const char* each : {"b", "c", "d", "e", "f", "g"}) EXPECT_FALSE(take(of, ask(each)));
+  drop_lock(of, key, "a");
+  timestamp now = start;
+  EXPECT_EQ(call_waiters(of, now), std::vector<std::string>{"b"});
+  std::vector<duration> turns;
+  for (const char* next : {"c", "d", "e", "f"}) {
+    turns.push_back(of.next_end() - now);
+    now = of.next_end();
+    EXPECT_TRUE(expire_lock(of, now));
+    EXPECT_EQ(call_waiters(of, now), std::vector<std::string>{next});
+  }
+  EXPECT_EQ(turns, (std::vector<duration>{lock_turn, lock_turn / 2, lock_turn / 4, lock_turn_min}));
+  // One that is taken ends the row.
+  EXPECT_TRUE(take(of, ask("f")));
+  drop_lock(of, key, "f");
+  EXPECT_EQ(call_waiters(of, now), std::vector<std::string>{"g"});
+  EXPECT_EQ(of.next_end(), now + lock_turn);
+}
+
 TEST(LockRules, AFenceIsStaleBehindANewerOneAndBehindTheHolder) {
   lock_state of;
   const auto fence = static_cast<std::uint64_t>(to_micros(start));

@@ -44,9 +44,9 @@ void checkpointer::run() {
     if (state_ == state::closing) return;
     lock.unlock();
     if (!db) {
-      if (auto opened = database::open(file_, vfs_, database::mode::existing)) {
-        db = std::move(*opened);
-      }
+      auto opened = database::open(file_, vfs_, database::mode::existing);
+      // A connection that has read nothing does not know that there is a log, and leaves it alone.
+      if (opened && (*opened)->number("PRAGMA user_version")) db = std::move(*opened);
     }
     if (db) static_cast<void>(db->run_checkpoint(database::checkpoint::passive));
     lock.lock();

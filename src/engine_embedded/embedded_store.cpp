@@ -35,6 +35,9 @@ constexpr std::size_t group_transactions_max = 2000;
 /// is asked during a sync is better executed during it.
 constexpr std::size_t settled_here_max = 4;
 
+/// Steps of a transaction that its caller may execute itself: about as long as waking the writer.
+constexpr std::size_t steps_executed_here_max = 4;
+
 /// Nobody waits longer than this for an event of which no timer tells.
 constexpr auto look_again = std::chrono::minutes{1};
 
@@ -118,6 +121,12 @@ public:
 
 private:
   void run_writer();
+  /// While the writer sleeps: executes it on this thread, while the syncer's wakes up. False, and
+  /// nothing else, where it is better left to the writer.
+  [[nodiscard]] bool execute_here(std::vector<engine::transaction>& batch, commit_handler& done);
+  /// There is little to do: groups are small, and so is the log.
+  [[nodiscard]] bool quiet() const;
+  [[nodiscard]] std::size_t log_bytes() const;
   /// Executes what was taken from the inbox, as far as it belongs into one group.
   void run_group();
   void execute(message& what);
@@ -136,7 +145,7 @@ private:
   inbox inbox_;
   cache_table& cache_;
 
-  // The writer's thread alone, from here on.
+  // From here on the writer alone: its thread, or whoever stands in for it.
   std::unique_ptr<group_writer> writer_;
   /// Taken from the inbox, in order, and not executed yet.
   std::vector<message> taken_;
@@ -147,6 +156,8 @@ private:
   std::size_t recent_group_{0};
   /// The last group could not be written.
   bool failing_{false};
+  /// Where a group is settled that does not have to wait.
+  log_syncer::where at_once_{log_syncer::where::here};
 
   checkpointer checkpointer_;
   log_syncer syncer_;
@@ -174,7 +185,33 @@ store_impl::~store_impl() {
 }
 
 void store_impl::submit(std::vector<engine::transaction> batch, commit_handler done) {
+  if (execute_here(batch, done)) return;
   inbox_.push(submission{.batch = std::move(batch), .done = std::move(done)});
+}
+
+bool store_impl::execute_here(std::vector<engine::transaction>& batch, commit_handler& done) {
+  if (batch.size() != 1 || batch[0].steps.size() > steps_executed_here_max) return false;
+  if (!inbox_.stand_in(batch.size())) return false;
+  if (failing_ || !quiet() || !syncer_.expect()) {
+    inbox_.taken(batch.size());
+    inbox_.step_back(std::nullopt);
+    return false;
+  }
+  // A handler is called on a thread of the engine, never from within the call.
+  at_once_ = log_syncer::where::apart;
+  taken_.emplace_back(submission{.batch = std::move(batch), .done = std::move(done)});
+  run_group();
+  // Whoever waited for what this has brought has asked by now, and is answered when the sync ends.
+  inbox_.take_meanwhile(taken_, settled_here_max);
+  if (!taken_.empty()) run_group();
+  checkpoint_in_time();
+  at_once_ = log_syncer::where::here;
+  inbox_.step_back(next_deadline());
+  return true;
+}
+
+bool store_impl::quiet() const {
+  return recent_group_ <= settled_here_max && log_bytes() <= with_.checkpoint_bytes;
 }
 
 void store_impl::ask(engine::query what, answer_handler done) {
@@ -293,21 +330,26 @@ void store_impl::finish_group(result<group_report> report) {
     failing_ = true;
     const error why = to_refusal(report.error());
     for (pending_answer& each : answers_) each.refuse(why, *writer_, clock_.now());
-    syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
+    syncer_.add(log_syncer::when::behind_others, at_once_, take_answers());
     return;
   }
-  const bool quiet = recent_group_ <= settled_here_max && inbox_.empty();
-  // Told before the sync: whoever is woken asks, and is answered behind it.
-  for (const hint& each : report->hints) hints_.notify(each.what, each.count);
+  const bool few = recent_group_ <= settled_here_max && inbox_.empty();
+  const log_syncer::where place = !report->sync_first || few ? at_once_ : log_syncer::where::apart;
+  // Told before the end of the sync: whoever is woken asks, and is answered behind it.
+  const auto tell = [&] {
+    for (const hint& each : report->hints) hints_.notify(each.what, each.count);
+  };
+  if (place == log_syncer::where::here) tell();
   if (report->sync_first) {
     unsynced_since_.reset();
-    syncer_.add(log_syncer::when::synced,
-                quiet ? log_syncer::where::here : log_syncer::where::apart, take_answers());
-    return;
+    syncer_.add(log_syncer::when::synced, place, take_answers());
+  } else {
+    if (report->wrote && !unsynced_since_) unsynced_since_ = steady::now();
+    if (!answers_.empty()) {
+      syncer_.add(log_syncer::when::behind_others, place, take_answers());
+    }
   }
-  if (report->wrote && !unsynced_since_) unsynced_since_ = steady::now();
-  if (answers_.empty()) return;
-  syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
+  if (place == log_syncer::where::apart) tell();
 }
 
 void store_impl::refuse_group(const error& why) {
@@ -322,7 +364,7 @@ void store_impl::refuse_group(const error& why) {
                                                          submitted.batch.size() + submitted.refused,
                                                          std::unexpected(engine::refusal{why, 0})));
   }
-  syncer_.add(log_syncer::when::behind_others, log_syncer::where::here, take_answers());
+  syncer_.add(log_syncer::when::behind_others, at_once_, take_answers());
 }
 
 void store_impl::sync_in_time() {
@@ -331,19 +373,22 @@ void store_impl::sync_in_time() {
   syncer_.add(log_syncer::when::synced, log_syncer::where::apart, [](const error*) {});
 }
 
-void store_impl::checkpoint_in_time() {
+std::size_t store_impl::log_bytes() const {
   constexpr std::size_t page_bytes = 4096;
-  const std::size_t bytes = static_cast<std::size_t>(writer_->files().log_pages()) * page_bytes;
+  return static_cast<std::size_t>(writer_->files().log_pages()) * page_bytes;
+}
+
+void store_impl::checkpoint_in_time() {
+  const std::size_t bytes = log_bytes();
   // While there is little to do, nobody waits for the writer's part: it is left to one more
   // checkpoint, until one of them meets no write.
-  const bool quiet = with_.prepared_log_bytes > 0 && recent_group_ <= settled_here_max &&
-                     bytes <= with_.checkpoint_bytes;
-  if (checkpointer_.finished() && !quiet) {
+  const bool unhurried = with_.prepared_log_bytes > 0 && quiet();
+  if (checkpointer_.finished() && !unhurried) {
     static_cast<void>(writer_->files().run_checkpoint(database::checkpoint::passive));
     return;
   }
-  const std::size_t most =
-      quiet ? std::min(with_.prepared_log_bytes, with_.checkpoint_bytes) : with_.checkpoint_bytes;
+  const std::size_t most = unhurried ? std::min(with_.prepared_log_bytes, with_.checkpoint_bytes)
+                                     : with_.checkpoint_bytes;
   if (failing_ || bytes > most) checkpointer_.begin();
 }
 

@@ -3,13 +3,18 @@
 #include "test_directory.hpp"
 
 #include <millrace/engine/async.hpp>
+#include <millrace/engine/limits.hpp>
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
+#include <future>
 #include <string>
+#include <thread>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace millrace::embedded {
 namespace {
@@ -133,6 +138,62 @@ TEST(EmbeddedStore, RefusesADirectoryItCannotMake) {
   const auto store = embedded_store::open({.directory = "/proc/nowhere/data"});
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, "directory_unwritable");
+}
+
+TEST(EmbeddedStore, WritesItsLogBackBeforeItIsLongerThanPrepared) {
+  const test_directory directory;
+  const auto store = embedded_store::open(
+      {.directory = directory.path(), .prepared_log_bytes = std::size_t{256} << 10U});
+  ASSERT_TRUE(store) << store.error().detail;
+  // Each is a page at least: 2.4 MB, most of them while the log is being written back.
+  for (int i = 0; i < 600; ++i) enqueue(**store, "1");
+  EXPECT_LT(std::filesystem::file_size(directory.path() / "millrace.db-wal"), 1'200'000U);
+}
+
+TEST(EmbeddedStore, CallersWhoExecuteForTheWriterTakeTurnsWithIt) {
+  const test_directory directory;
+  constexpr int callers = 4;
+  constexpr int each = 150;
+  const auto store = embedded_store::open({.directory = directory.path()});
+  ASSERT_TRUE(store) << store.error().detail;
+  {
+    std::vector<std::jthread> threads;
+    for (int caller = 0; caller < callers; ++caller) {
+      threads.emplace_back([&, caller] {
+        for (int i = 0; i < each; ++i) {
+          enqueue(**store, std::to_string(caller * each + i));
+          // Now all at once, now one by one, when the writer sleeps.
+          for (int rest = (i / 10 + caller) % 3 * 50; rest > 0; --rest) std::this_thread::yield();
+        }
+      });
+    }
+  }
+  std::vector<int> last(callers, -1);
+  int count = 0;
+  for (const auto& leased : lease(**store, engine::lease_jobs_max)) {
+    const int number = std::stoi(leased.what.spec.data);
+    EXPECT_GT(number % each, last[static_cast<std::size_t>(number / each)]);
+    last[static_cast<std::size_t>(number / each)] = number % each;
+    ++count;
+  }
+  EXPECT_EQ(count, callers * each);
+}
+
+TEST(EmbeddedStore, AnswersNobodyFromWithinTheCall) {
+  const test_directory directory;
+  const auto store = embedded_store::open({.directory = directory.path()});
+  ASSERT_TRUE(store) << store.error().detail;
+  for (int i = 0; i < 20; ++i) {
+    std::promise<std::thread::id> answered;
+    engine::transaction one;
+    one.steps.emplace_back(engine::enqueue_job{.queue = {.name = "q"}});
+    std::vector<engine::transaction> batch;
+    batch.push_back(std::move(one));
+    (*store)->submit(std::move(batch), [&](std::vector<engine::commit_result>) {
+      answered.set_value(std::this_thread::get_id());
+    });
+    EXPECT_NE(answered.get_future().get(), std::this_thread::get_id());
+  }
 }
 
 TEST(EmbeddedStore, KeepsItsFilesPrivate) {

@@ -15,14 +15,28 @@ namespace {
 
 constexpr unsigned offset_bits = 40;
 
-std::int64_t row_of(const stream_state& stream, std::uint64_t offset) {
-  return (stream.row << offset_bits) + static_cast<std::int64_t>(offset);
+std::uint64_t offset_of(std::int64_t row) {
+  return static_cast<std::uint64_t>(row) & ((std::uint64_t{1} << offset_bits) - 1);
 }
 
 }  // namespace
 
-event_log::event_log(database& db)
+std::int64_t event_log::row_of(const stream_state& stream, std::uint64_t offset) {
+  return (stream.row << offset_bits) + static_cast<std::int64_t>(offset);
+}
+
+const stream_state* event_log::stream_of_row(std::int64_t row) const {
+  const auto at = by_row_.find(row >> offset_bits);
+  return at == by_row_.end() ? nullptr : at->second;
+}
+
+std::optional<engine::event> event_log::event_of_row(const stream_state& stream, std::int64_t row) {
+  return event_at(stream, offset_of(row));
+}
+
+event_log::event_log(database& db, correlation_index& carried)
     : db_(db),
+      carried_(carried),
       write_stream_(db, sql::write_stream),
       delete_stream_(db, sql::delete_stream),
       insert_event_(db, sql::insert_event),
@@ -36,6 +50,7 @@ event_log::event_log(database& db)
 
 void event_log::load() {
   streams_.clear();
+  by_row_.clear();
   changed_.clear();
   forgetting_.clear();
   free_rows_.clear();
@@ -62,6 +77,7 @@ void event_log::load() {
         .count = from.natural(12), .age = duration(from.integer(13)), .bytes = from.natural(14)};
     relist(*made);
     engine::stream_key key = info.stream;
+    by_row_.emplace(made->row, made.get());
     streams_.emplace(std::move(key), std::move(made));
   }
   statement ages(db_, sql::read_event_id_ages);
@@ -86,6 +102,7 @@ stream_state& event_log::open(const engine::stream_key& key, std::uint64_t epoch
     free_rows_.pop_back();
   }
   stream_state& out = *streams_.emplace(key, std::move(made)).first->second;
+  by_row_.emplace(out.row, &out);
   change(out);
   return out;
 }
@@ -174,6 +191,7 @@ event_log::place event_log::place_of(const stream_state& stream, std::uint64_t o
 void event_log::drop_first(stream_state& stream) {
   const place first = place_of(stream, stream.info.first);
   delete_event_.put(row_of(stream, stream.info.first)).run();
+  carried_.forget(first.stamp);
   stream.before = first.stamp;
   stream.first_at = std::max(stream.first_at, first.at);
   stream.info.bytes -= std::min(stream.info.bytes, first.bytes);
@@ -205,6 +223,7 @@ void event_log::forget_stream(stream_state& stream) {
   std::erase(changed_, &stream);
   delete_stream_.put(stream.row).run();
   free_rows_.push_back(stream.row);
+  by_row_.erase(stream.row);
   // The key is part of what is erased.
   const engine::stream_key key = stream.info.stream;
   streams_.erase(key);
@@ -292,7 +311,7 @@ void event_log::take_events(statement& from, std::uint64_t low, std::uint64_t hi
   std::uint64_t bytes = 0;
   while (bytes < engine::event_page_bytes_max && from.row()) {
     event& each = into.events.emplace_back();
-    each.offset = from.natural(0) & ((std::uint64_t{1} << offset_bits) - 1);
+    each.offset = offset_of(from.integer(0));
     each.stamp = from.natural(1);
     each.at = from_micros(from.integer(2));
     each.type = from.text(3);

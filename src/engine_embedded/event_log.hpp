@@ -1,5 +1,6 @@
 #pragma once
 
+#include "correlation_index.hpp"
 #include "sqlite.hpp"
 
 #include <millrace/engine/event_steps.hpp>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -36,7 +38,8 @@ struct stream_state {
 /// Threading: the writer's. Errors: stick to the database.
 class event_log final {
 public:
-  explicit event_log(database& db);
+  /// `carried`: is told which events go.
+  event_log(database& db, correlation_index& carried);
 
   /// Builds memory anew from the disk.
   void load();
@@ -57,6 +60,12 @@ public:
   /// Empty where it is not kept.
   [[nodiscard]] std::optional<engine::event> event_at(const stream_state& stream,
                                                       std::uint64_t offset);
+
+  /// Where an event stands among the rows, and of which stream such a row is.
+  [[nodiscard]] static std::int64_t row_of(const stream_state& stream, std::uint64_t offset);
+  [[nodiscard]] const stream_state* stream_of_row(std::int64_t row) const;
+  [[nodiscard]] std::optional<engine::event> event_of_row(const stream_state& stream,
+                                                          std::int64_t row);
 
   /// When something is too old.
   [[nodiscard]] std::optional<timestamp> next_event() const;
@@ -96,6 +105,7 @@ private:
   };
 
   database& db_;
+  correlation_index& carried_;
   statement write_stream_;
   statement delete_stream_;
   statement insert_event_;
@@ -108,6 +118,7 @@ private:
   statement delete_id_;
 
   std::map<engine::stream_key, std::unique_ptr<stream_state>> streams_;
+  std::unordered_map<std::int64_t, const stream_state*> by_row_;
   std::vector<stream_state*> changed_;
   /// By the moment at which the first event is looked at for its age.
   std::set<std::pair<timestamp, stream_state*>> forgetting_;

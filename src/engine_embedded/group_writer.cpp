@@ -42,7 +42,7 @@ group_writer::group_writer(settings with, std::unique_ptr<database> db,
       read_budgets_(*db_, sql::read_budgets),
       leases_(*journal_),
       hot_(with_.hot_jobs_bytes),
-      events_(*db_),
+      events_(*db_, correlated_),
       live_(*db_),
       sessions_(*db_),
       groups_(*db_) {}

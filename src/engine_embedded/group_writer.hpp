@@ -2,6 +2,7 @@
 
 #include "cache_rows.hpp"
 #include "cache_table.hpp"
+#include "correlation_index.hpp"
 #include "event_groups.hpp"
 #include "event_log.hpp"
 #include "hot_jobs.hpp"
@@ -259,7 +260,7 @@ private:
   void end_claim(cache_table::project& in, const std::string& key);
   cache_table::entries::iterator forget(cache_table::project& in,
                                         cache_table::entries::iterator which);
-  void make_room(cache_table::project& in, const cache_table::entry& but);
+  std::vector<std::string> make_room(cache_table::project& in, const cache_table::entry& but);
   void write_mark(const std::string& project, std::string_view tag, std::uint64_t stamp);
   /// From the disk, where it is not in memory. False when it cannot be read.
   [[nodiscard]] bool load_value(cache_table::entry& of);
@@ -413,6 +414,24 @@ private:
   [[nodiscard]] candidates list_newest(const queue_state& queue, const engine::job_filter& filter,
                                        const std::optional<place>& after);
 
+  // list_correlated.cpp
+  struct carrying_event {
+    correlation_index::place at;
+    std::uint64_t hash{0};
+  };
+  void note_carried(const std::string& project, const std::string& id, correlation_index::place at);
+  void load_carrying_events();
+  /// Those of them with smaller stamps.
+  void note_loaded_events(std::uint64_t below);
+  void note_loaded_job(const queue_state& queue, std::uint64_t id, std::string_view carried);
+  [[nodiscard]] std::optional<engine::job> job_of_stamp(std::uint64_t stamp);
+  [[nodiscard]] std::optional<engine::job> job_itself(const engine::list_correlated& what,
+                                                      std::uint64_t bound);
+  [[nodiscard]] bool add_event(const engine::list_correlated& what,
+                               const correlation_index::place& at,
+                               engine::list_correlated::page& into);
+  [[nodiscard]] result<engine::answer> answer(const engine::list_correlated& what);
+
   // load.cpp
   [[nodiscard]] result<void> begin_life(timestamp now);
   void load_queues(memory_state& into);
@@ -472,6 +491,7 @@ private:
   engine::limit_table limits_;
   /// When the first of the budgets that are rows is over; none is over before.
   timestamp first_budget_end_{timestamp::max()};
+  correlation_index correlated_;
   event_log events_;
   live_table live_;
   session_table sessions_;
@@ -498,6 +518,7 @@ private:
   std::size_t ended_unswept_{0};
 
   // Of `load_jobs`.
+  std::vector<carrying_event> carrying_events_;
   std::priority_queue<loaded_job, std::vector<loaded_job>, std::greater<>> loaded_;
   bool memory_is_stale_{false};
 };

@@ -19,7 +19,17 @@ namespace {
 
 // The columns of `read_jobs` and of `read_states`.
 namespace in_job {
-enum column { id, queue, priority, max_attempts, created_at, run_at, group_key, unique_key };
+enum column {
+  id,
+  queue,
+  priority,
+  max_attempts,
+  created_at,
+  run_at,
+  group_key,
+  unique_key,
+  correlation_id,
+};
 }
 namespace in_state {
 enum column {
@@ -127,6 +137,8 @@ void group_writer::settle_adopted_leases(const memory_state& jobs_of) {
 bool group_writer::reload() {
   auto fresh = std::make_unique<memory_state>(with_.defaults);
   load_queues(*fresh);
+  events_.load();
+  load_carrying_events();
   load_jobs(*fresh);
   if (!memory_ && !db_->failed()) settle_adopted_leases(*fresh);
   place_rest(*fresh);
@@ -134,7 +146,6 @@ bool group_writer::reload() {
   load_keys(*fresh);
   load_cache();
   load_budgets();
-  events_.load();
   live_.load();
   sessions_.load();
   groups_.load();
@@ -172,6 +183,7 @@ void group_writer::load_jobs(memory_state& into) {
     const bool has_state = more_states && states.integer(in_state::id) == id;
     load_job(into, jobs, has_state ? &states : nullptr);
   }
+  note_loaded_events(std::numeric_limits<std::uint64_t>::max());
   for (const auto& made : into.queues()) into.sort_ended(*made);
   into.any_log = rows_.any_log();
 }
@@ -179,6 +191,7 @@ void group_writer::load_jobs(memory_state& into) {
 void group_writer::load_job(memory_state& into, statement& job, statement* state) {
   queue_state* queue = into.find_queue_row(job.integer(in_job::queue));
   if (queue == nullptr) return db_->note(SQLITE_CORRUPT);
+  note_loaded_job(*queue, job.natural(in_job::id), job.text(in_job::correlation_id));
   if (state == nullptr) return load_live(into, *queue, job, nullptr);
   const auto at_rest = static_cast<job_status>(state->integer(in_state::status));
   if (!engine::is_final(at_rest)) return load_live(into, *queue, job, state);

@@ -27,7 +27,7 @@ std::string to_text(const engine::lock_state& state) {
   for (const engine::lock_waiter& each : state.waiters) {
     out.add(each.token).add(std::int64_t{std::to_underlying(each.mode)});
     out.add(std::int64_t{each.permits}).add(to_micros(each.until));
-    out.add(std::int64_t{each.called});
+    out.add(std::int64_t{each.turn});
   }
   return out.take();
 }
@@ -49,7 +49,7 @@ engine::lock_waiter read_waiter(text_field_reader& in) {
   out.mode = static_cast<engine::lock_mode>(in.number() & 1);
   out.permits = static_cast<std::uint32_t>(in.number());
   out.until = from_micros(in.number());
-  out.called = in.number() != 0;
+  out.turn = static_cast<std::uint32_t>(in.number());
   return out;
 }
 

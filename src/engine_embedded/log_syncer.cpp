@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <utility>
 
 namespace millrace::embedded {
@@ -37,7 +38,19 @@ void log_syncer::add(when condition, where place, answers give) {
   }
   waiting_.push_back({condition, std::move(give)});
   lock.unlock();
+  // Told last: who looks out for it goes for the mutex at once.
+  expected_ = false;
   added_.notify_one();
+}
+
+bool log_syncer::expect() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (busy_ || !waiting_.empty()) return false;
+    expected_ = true;
+  }
+  added_.notify_one();
+  return true;
 }
 
 bool log_syncer::wait_for_room() {
@@ -64,11 +77,25 @@ void log_syncer::settle(std::vector<group>& groups) {
   if (broken_ && !was_broken) failed_(*broken_);
 }
 
+void log_syncer::look_out() const {
+  // Building a group of one takes less; going to sleep and waking up again would take as long.
+  constexpr auto longest = std::chrono::microseconds{200};
+  const auto until = std::chrono::steady_clock::now() + longest;
+  while (expected_ && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+}
+
 void log_syncer::run() {
   std::vector<group> groups;
   std::unique_lock lock(mutex_);
   while (true) {
-    added_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+    added_.wait(lock, [this] { return closing_ || expected_ || !waiting_.empty(); });
+    if (expected_ && !closing_) {
+      lock.unlock();
+      look_out();
+      lock.lock();
+      expected_ = false;
+      if (waiting_.empty()) continue;
+    }
     if (waiting_.empty()) return;
     std::swap(groups, waiting_);
     busy_ = true;

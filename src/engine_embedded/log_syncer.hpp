@@ -2,6 +2,7 @@
 
 #include <millrace/base/error.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -15,10 +16,11 @@ namespace millrace::embedded {
 /// Syncs the log on a thread of its own, so that the next group is built meanwhile, and gives the
 /// answers of a group once it is on disk. Groups are answered in the order in which they came.
 /// Where nothing is to be built meanwhile, the thread that adds a group may settle it itself, which
-/// saves waking another.
+/// saves waking another; or it says beforehand that one will come, and the thread wakes up while
+/// the group is being built.
 ///
 /// Errors:    once a sync has failed nothing is synced any more: it is not known what is on disk.
-/// Threading: `add`, `wait_for_room` and `drain` from one thread (the writer's).
+/// Threading: `add`, `expect`, `wait_for_room` and `drain` from one thread at a time (the writer).
 class log_syncer final {
 public:
   /// Gives the answers; with an error, that instead of them.
@@ -38,6 +40,9 @@ public:
   /// `here`: on the calling thread, unless another group comes before it.
   enum class where { apart, here };
   void add(when condition, where place, answers give);
+  /// Wakes the thread for a group that is added `apart` very soon. False, and nothing else, while
+  /// groups are being settled.
+  [[nodiscard]] bool expect();
   /// Until one more group would not have to wait for more than the sync that runs, if one does:
   /// whether one does.
   bool wait_for_room();
@@ -51,6 +56,8 @@ private:
   };
 
   void run();
+  /// Until the expected group is there, or is late.
+  void look_out() const;
   /// Syncs if one of them needs it, and answers them. Requires: `busy_` is this thread's doing.
   void settle(std::vector<group>& groups);
 
@@ -66,6 +73,8 @@ private:
   /// A thread settles groups.
   bool busy_{false};
   bool closing_{false};
+  /// Read without the mutex by the thread that looks out for the group.
+  std::atomic<bool> expected_{false};
   /// Touched by the thread that is busy alone: why a sync failed, and groups being settled here.
   std::optional<error> broken_;
   std::vector<group> here_;

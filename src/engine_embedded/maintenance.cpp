@@ -56,6 +56,7 @@ bool group_writer::forget_oldest(queue_state& queue) {
   if ((most != 0 && queue.finished.size() > most) || is_over(queue.finished, kept.keep_finished)) {
     const ended_list::entry oldest = queue.finished[0];
     to_write().remove(oldest.id(), memory_->any_log);
+    correlated_.forget(oldest.id());
     memory_->remove_finished(queue, oldest);
     return true;
   }

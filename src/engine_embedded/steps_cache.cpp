@@ -124,22 +124,25 @@ engine::outcome group_writer::apply(engine::put_cache& step, const plan&) {
   cache_rows_.insert.put(made.expires_at).put(made.stale_until).put(made.bytes);
   cache_rows_.insert.put_filled(made.content_type).put_filled(tags).put_bytes(*made.value).run();
   end_claim(in, step.at.key);
-  const engine::cache_stored out{
+  engine::cache_stored out{
       .version = made.version, .created_at = made.created_at, .expires_at = made.expires_at};
   const cache_table::entry& kept = cache_.add(in, std::move(step.at.key), std::move(made));
-  make_room(in, kept);
+  out.evicted = make_room(in, kept);
   return out;
 }
 
-void group_writer::make_room(cache_table::project& in, const cache_table::entry& but) {
-  for (std::size_t i = 0; i < engine::cache_evictions_max; ++i) {
-    if (in.bytes <= with_.cache_bytes_max) return;
+std::vector<std::string> group_writer::make_room(cache_table::project& in,
+                                                 const cache_table::entry& but) {
+  std::vector<std::string> gone;
+  while (in.bytes > with_.cache_bytes_max && gone.size() < engine::cache_evictions_max) {
     // The newest stands last, so that it is met only where it is alone.
     const auto oldest = in.by_use.front();
-    if (&oldest->second == &but) return;
+    if (&oldest->second == &but) break;
+    gone.push_back(oldest->first);
     forget(in, oldest);
     ++in.evicted;
   }
+  return gone;
 }
 
 bool group_writer::load_value(cache_table::entry& of) {

@@ -69,6 +69,7 @@ engine::job_enqueued group_writer::make_job(queue_state& queue, engine::job_spec
   spec.delay = duration{0};
   made.spec = std::move(spec);
   to_write().insert(made, queue.row);
+  note_carried(queue.key.project, made.spec.correlation_id, {.stamp = made.id.stamp});
 
   const job_slot slot = memory_->add_job(made.id.stamp, queue, made.spec.group);
   live_job& job = memory_->jobs[slot];

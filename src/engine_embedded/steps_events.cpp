@@ -38,7 +38,13 @@ engine::outcome group_writer::apply(engine::publish_event& step, const plan&) {
   static_cast<void>(to_write());
   stream_state& stream = open_stream(step.stream);
   changed_topics_.push_back(engine::stream_topic(step.stream.project, step.stream.name));
-  return events_.publish(stream, std::move(step.what), stamps_.next(now_), now_);
+  const std::string carried = step.what.correlation_id;
+  const engine::event_published made =
+      events_.publish(stream, std::move(step.what), stamps_.next(now_), now_);
+  note_carried(
+      step.stream.project, carried,
+      {.stamp = made.place.stamp, .event_row = event_log::row_of(stream, made.place.offset)});
+  return made;
 }
 
 group_writer::refused group_writer::check(const engine::configure_stream& step, plan& with) {

@@ -68,6 +68,7 @@ engine::outcome group_writer::apply(engine::delete_job& step, const plan&) {
 
 void group_writer::forget(std::uint64_t id) {
   static_cast<void>(hot_.take(id));
+  correlated_.forget(id);
   const job_slot slot = memory_->jobs.find(id);
   if (slot != no_slot) {
     const bool with_log = memory_->jobs[slot].has_log;

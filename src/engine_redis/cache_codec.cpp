@@ -68,6 +68,9 @@ std::optional<engine::outcome> unpack_cache_outcome(std::string_view kind, unpac
     engine::cache_stored out{.version = static_cast<std::uint64_t>(in.integer())};
     out.created_at = unpack_time(in);
     out.expires_at = unpack_time(in);
+    for (std::size_t left = in.array(); left > 0 && !in.failed(); --left) {
+      out.evicted.emplace_back(in.text());
+    }
     return out;
   }
   if (kind == "kc") return unpack_claimed(in);

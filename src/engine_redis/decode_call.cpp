@@ -1,5 +1,6 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
+#include "correlation_codec.hpp"
 #include "event_codec.hpp"
 #include "fields.hpp"
 #include "group_codec.hpp"

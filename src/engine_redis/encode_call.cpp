@@ -1,5 +1,6 @@
 #include "cache_codec.hpp"
 #include "call_codec.hpp"
+#include "correlation_codec.hpp"
 #include "event_codec.hpp"
 #include "group_codec.hpp"
 #include "job_codec.hpp"
@@ -300,6 +301,8 @@ result<void> check_query(const engine::query& what) {
               query.cursor.find_first_not_of("0123456789", 1) != std::string::npos);
     } else if constexpr (std::is_same_v<type, engine::list_sessions>) {
       return !engine::parse_session_cursor(query.cursor);
+    } else if constexpr (std::is_same_v<type, engine::list_correlated>) {
+      return !engine::stamp_bound(query);
     } else if constexpr (std::is_same_v<type, engine::list_limit_blocks>) {
       return !engine::parse_block_cursor(query.cursor);
     } else if constexpr (requires { query.cursor; }) {

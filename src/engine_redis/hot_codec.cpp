@@ -26,6 +26,7 @@ constexpr int kind_jobs = 1;
 constexpr int kind_runs = 2;
 constexpr int kind_row_of_runs = 3;
 constexpr int kind_row_of_jobs = 4;
+constexpr int kind_carried = 5;
 
 constexpr std::size_t hot_steps_max = 1000;
 /// Of an id as text.
@@ -125,7 +126,6 @@ void hot_encoder::add(const engine::transaction& what) {
   ++count_;
   if (may_be_in_row(what)) return add_to_row(what);
   end_row();
-  ++parts_;
   if (std::holds_alternative<enqueue_job>(what.steps.front())) {
     add_jobs(what);
   } else {
@@ -139,7 +139,10 @@ void hot_encoder::add_to_row(const engine::transaction& what) {
     row_.like = &what;
   }
   ++row_.count;
-  if (const enqueue_job* const job = one_job(what)) return add_job(row_.body, *job);
+  if (const enqueue_job* const job = one_job(what)) {
+    row_.carried.push_back(job->spec.correlation_id);
+    return add_job(row_.body, *job);
+  }
   const one_run run = *as_one_run(what);
   if (run.ack != nullptr) add_run_id(row_.body, *run.ack);
   if (run.lease != nullptr) ++asked_;
@@ -148,6 +151,7 @@ void hot_encoder::add_to_row(const engine::transaction& what) {
 
 void hot_encoder::end_row() {
   if (row_.like == nullptr) return;
+  add_carried(row_.carried);
   ++parts_;
   const auto begin = [&](int kind, std::size_t queue) {
     put_number(body_, kind, 1);
@@ -168,7 +172,22 @@ void hot_encoder::end_row() {
   row_ = {};
 }
 
+// Where there is anything: of the jobs of the part that follows.
+void hot_encoder::add_carried(const std::vector<std::string_view>& ids) {
+  if (std::ranges::all_of(ids, &std::string_view::empty)) return;
+  ++parts_;
+  put_number(body_, kind_carried, 1);
+  put_number(body_, std::ssize(ids), 2);
+  for (const std::string_view id : ids) put_text(body_, id, 2);
+}
+
 void hot_encoder::add_jobs(const engine::transaction& what) {
+  std::vector<std::string_view> carried;
+  for (const engine::step& each : what.steps) {
+    carried.push_back(std::get<enqueue_job>(each).spec.correlation_id);
+  }
+  add_carried(carried);
+  ++parts_;
   put_number(body_, kind_jobs, 1);
   const engine::queue_key& queue = std::get<enqueue_job>(what.steps.front()).queue;
   put_number(body_, static_cast<std::int64_t>(call_.number_of(queue)), 2);
@@ -185,6 +204,7 @@ void hot_encoder::add_job(std::string& out, const enqueue_job& step) const {
 }
 
 void hot_encoder::add_runs(const engine::transaction& what) {
+  ++parts_;
   const bool leases = std::holds_alternative<lease_jobs>(what.steps.back());
   const std::size_t acks = what.steps.size() - (leases ? 1 : 0);
   put_number(body_, kind_runs, 1);

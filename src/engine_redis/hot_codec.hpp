@@ -38,10 +38,13 @@ private:
     const engine::transaction* like{nullptr};
     std::size_t count{0};
     std::string body;
+    /// What its jobs carry: they outlive the row.
+    std::vector<std::string_view> carried;
   };
 
   void add_to_row(const engine::transaction& what);
   void end_row();
+  void add_carried(const std::vector<std::string_view>& ids);
   void add_jobs(const engine::transaction& what);
   void add_job(std::string& out, const engine::enqueue_job& step) const;
   void add_runs(const engine::transaction& what);

@@ -55,11 +55,13 @@ std::string script_body(std::uint64_t cache_bytes_max) {
       engine::session_bytes_max);
   text += fmt::format(
       "limits.lock_holders, limits.lock_waiters, limits.lock_turn = {}, {}, {}\n"
+      "limits.lock_turn_min = {}\n"
       "limits.fences, limits.fence_kept = {}, {}\n"
       "limits.stream_groups, limits.groups, limits.group_pending = {}, {}, {}\n",
-      engine::lock_holders_max, engine::lock_waiters_max, micros(engine::lock_turn),
+      engine::lock_holders_max, engine::lock_waiters_max, micros(engine::lock_turn), micros(engine::lock_turn_min),
       engine::fences_max, micros(engine::fence_kept), engine::stream_groups_max, engine::groups_max,
       engine::group_pending_max);
+  text += fmt::format("limits.correlated = {}\n", engine::correlated_max);
   for (const std::string_view part : script_parts) text += part;
   return text;
 }

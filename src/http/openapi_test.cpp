@@ -493,6 +493,8 @@ const std::vector<walk> walks{
      "/v1/users/ann/sessions?limit=0", "", 422},
     {"DELETE", "/v1/users/{id}/sessions", "/v1/users/ann/sessions", "", 200,
      "/v1/users/ann/sessions?ref=1&except=2", "", 422},
+    {"GET", "/v1/correlations/{correlation_id}", "/v1/correlations/c", "", 200,
+     "/v1/correlations/c?cursor=x", "", 400},
 };
 
 std::string filled(std::string text, const std::map<std::string, std::string>& with) {

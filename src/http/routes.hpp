@@ -145,4 +145,7 @@ awaitable<response> live_streams(service& with, request& what);
 // Several steps as one (routes_commit.cpp).
 awaitable<response> commit_steps(service& with, request& what);
 
+// What belongs together (routes_correlations.cpp).
+awaitable<response> show_correlation(service& with, request& what);
+
 }  // namespace millrace::http

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace millrace::http {
 namespace {
@@ -21,6 +22,17 @@ bool is_of_step(const error& why) {
   const bool of_store = why.kind == errc::unavailable || why.kind == errc::storage_full ||
                         why.kind == errc::outcome_unknown || why.code == "store_busy";
   return !of_key && !of_store && why.field != "steps";
+}
+
+// What is made together belongs together, to what the request belongs to.
+void correlate(const request& what, std::vector<engine::step>& steps) {
+  for (engine::step& each : steps) {
+    if (auto* job = std::get_if<engine::enqueue_job>(&each)) {
+      if (job->spec.correlation_id.empty()) job->spec.correlation_id = what.correlation_id;
+    } else if (auto* event = std::get_if<engine::publish_event>(&each)) {
+      if (event->what.correlation_id.empty()) event->what.correlation_id = what.correlation_id;
+    }
+  }
 }
 
 // What sessions and the cache do to their steps before they are committed.
@@ -68,6 +80,10 @@ constexpr int period_tries = 3;
 // borrows: awaited in place
 awaitable<engine::commit_result> commit_readied(service& with, commit_request& asked,
                                                 engine::transaction one) {
+  if (asked.limits.empty()) {
+    one.steps = asked.steps;
+    co_return co_await engine::commit(with.store, std::move(one));
+  }
   for (int tries = 1;; ++tries) {
     if (auto ready = ready_limits(with, asked); !ready) {
       co_return std::unexpected(engine::refusal{std::move(ready.error()), 0});
@@ -142,6 +158,7 @@ awaitable<response> commit_steps(service& with, request& what) {
   auto asked = decode_commit(what.body, with.project, store, with.options.sessions,
                              *with.limits.settings());
   if (!asked) co_return problem(asked.error());
+  correlate(what, asked->steps);
   if (const auto ready = prepare_steps(with, *asked); !ready) co_return problem(ready.error());
   if (asked->level && *asked->level > store.strongest) {
     co_return problem(error{.kind = errc::unsupported,

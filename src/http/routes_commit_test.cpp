@@ -49,6 +49,23 @@ TEST(Commit, DoesNothingWhereOneStepIsRefused) {
   EXPECT_TRUE(server.ask("GET /v1/events/f").json().at("events").as_array().empty());
 }
 
+TEST(Commit, GivesWhatItMakesTheCorrelationIdOfTheRequest) {
+  const test_server server;
+  const std::string body =
+      R"({"steps":[{"op":"event.publish","stream":"f","type":"t"},
+                   {"op":"job.enqueue","queue":"q","type":"mine","correlation_id":"own"},
+                   {"op":"job.enqueue","queue":"q","type":"theirs"}]})";
+  (void)server.ask("POST /v1/commit", body, "X-Correlation-ID: abc\r\n");
+  const auto found = server.ask("GET /v1/correlations/abc").json();
+  ASSERT_EQ(found.at("jobs").as_array().size(), 1U);
+  EXPECT_EQ(found.at("jobs").at(0).at("type").as_string(), "theirs");
+  EXPECT_EQ(found.at("events").as_array().size(), 1U);
+  const reply made = server.ask("POST /v1/commit", body);
+  const auto of_it = server.ask("GET /v1/correlations/" + made.header("x-correlation-id")).json();
+  EXPECT_EQ(of_it.at("jobs").as_array().size(), 1U);
+  EXPECT_EQ(of_it.at("events").as_array().size(), 1U);
+}
+
 TEST(Commit, IsDoneOnceWithAKey) {
   const test_server server;
   const std::string body = R"({"steps":[{"op":"event.publish","stream":"f","type":"t"}]})";

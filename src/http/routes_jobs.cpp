@@ -28,9 +28,17 @@ bool is_traceparent(std::string_view text) noexcept {
   });
 }
 
+// Whether a single job takes no id of the request's: where nobody gave one, that of both is the
+// job's own, by which it is found without an entry in any index.
+bool has_own_correlation(const request& what, bool many) {
+  return !many && !what.has(header::correlation_id);
+}
+
 // What travels with the request travels on with its jobs.
-void add_context(const request& what, engine::job_spec& spec) {
-  if (spec.correlation_id.empty()) spec.correlation_id = what.correlation_id;
+void add_context(const request& what, bool many, engine::job_spec& spec) {
+  if (spec.correlation_id.empty() && !has_own_correlation(what, many)) {
+    spec.correlation_id = what.correlation_id;
+  }
   const std::string_view trace = what[header::traceparent];
   if (spec.traceparent.empty() && is_traceparent(trace)) spec.traceparent = trace;
 }
@@ -44,7 +52,10 @@ void append_enqueued(std::string& out, const job_enqueued& made) {
 
 bool is_new(const job_enqueued& made) noexcept { return !made.duplicate && !made.replaced; }
 
-response answer_one(const job_enqueued& made) {
+response answer_one(request& what, const job_enqueued& made) {
+  // From here on the request is known by the id of its job, in its answer and in the log.
+  const bool is_own = has_own_correlation(what, false) && made.made.spec.correlation_id.empty();
+  if (is_new(made) && is_own) what.correlation_id = made.made.id.text();
   response answer{.status = is_new(made) ? 201U : 200U};
   answer.body.reserve(512 + made.made.spec.data.size());
   append_enqueued(answer.body, made);
@@ -86,13 +97,12 @@ response answer_many(const enqueue_results& results) {
 }
 
 // Takes the requests that were read; in their place stays nothing, in that of the others the error.
-std::vector<enqueue_request> take_valid(const request& what,
-                                        std::vector<result<enqueue_request>>& items) {
+std::vector<enqueue_request> take_valid(const request& what, enqueue_body& body) {
   std::vector<enqueue_request> valid;
-  valid.reserve(items.size());
-  for (result<enqueue_request>& item : items) {
+  valid.reserve(body.items.size());
+  for (result<enqueue_request>& item : body.items) {
     if (!item) continue;
-    add_context(what, item->spec);
+    add_context(what, body.many, item->spec);
     valid.push_back(std::move(*item));
   }
   return valid;
@@ -131,7 +141,7 @@ std::optional<error> first_error(std::vector<result<enqueue_request>>& items) {
 awaitable<response> enqueue_once(service& with, request& what, enqueue_body& body,
                                  std::optional<engine::idempotency_key> key,
                                  std::optional<engine::pass_fence> guard) {
-  std::vector<enqueue_request> valid = take_valid(what, body.items);
+  std::vector<enqueue_request> valid = take_valid(what, body);
   if (valid.empty()) co_return answer_many(in_order(body.items, {}));
   engine::transaction once{
       .steps = {}, .level = engine::durability::memory, .idempotency = std::move(key)};
@@ -157,14 +167,14 @@ awaitable<response> enqueue_once(service& with, request& what, enqueue_body& bod
     if (auto* const job = std::get_if<job_enqueued>(&outcome)) made.emplace_back(std::move(*job));
   }
   response answer =
-      body.many ? answer_many(in_order(body.items, std::move(made))) : answer_one(*made.front());
+      body.many ? answer_many(in_order(body.items, std::move(made))) : answer_one(what, *made.front());
   if (done->replayed) answer.headers += "Idempotency-Replayed: true\r\n";
   co_return answer;
 }
 
 // borrows: awaited in place
 awaitable<response> enqueue_atomically(service& with, request& what, enqueue_body& body) {
-  std::vector<enqueue_request> valid = take_valid(what, body.items);
+  std::vector<enqueue_request> valid = take_valid(what, body);
   auto made = co_await with.jobs.enqueue_all(std::move(valid));
   if (!made) co_return problem(made.error());
   enqueue_results results;
@@ -198,13 +208,13 @@ awaitable<response> enqueue_jobs(service& with, request& what) {
   }
   if (!body->many) {
     enqueue_request& one = *body->items.front();
-    add_context(what, one.spec);
+    add_context(what, false, one.spec);
     const auto made = co_await with.jobs.enqueue(std::move(one));
     if (!made) co_return problem(made.error());
-    co_return answer_one(*made);
+    co_return answer_one(what, *made);
   }
   if (atomic) co_return co_await enqueue_atomically(with, what, *body);
-  std::vector<enqueue_request> valid = take_valid(what, body->items);
+  std::vector<enqueue_request> valid = take_valid(what, *body);
   auto made = co_await with.jobs.enqueue_each(std::move(valid));
   co_return answer_many(in_order(body->items, std::move(made)));
 }

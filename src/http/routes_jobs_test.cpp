@@ -154,9 +154,21 @@ TEST(EnqueueRoute, CarriesTheCorrelationIdAndTheTrace) {
   EXPECT_EQ(given.header("x-correlation-id"), "abc");
   EXPECT_EQ(given.text("traceparent"), trace);
   const reply made = server.ask("POST /v1/queues/document/jobs", "{}", "traceparent: broken\r\n");
-  EXPECT_EQ(made.header("x-correlation-id").size(), 32U);
+  EXPECT_EQ(made.header("x-correlation-id"), made.text("id"));
   EXPECT_EQ(made.text("correlation_id"), made.header("x-correlation-id"));
   EXPECT_EQ(made.text("traceparent"), "");
+}
+
+TEST(EnqueueRoute, MakesOneCorrelationIdForSeveralJobs) {
+  const test_server server;
+  const reply made = server.ask("POST /v1/queues/document/jobs", "[{},{}]");
+  const std::string id = made.header("x-correlation-id");
+  EXPECT_EQ(id.size(), 32U);
+  const auto jobs = made.json().at("jobs").as_array();
+  for (const auto& job : jobs) EXPECT_EQ(job.at("correlation_id").as_string(), id);
+  const reply named = server.ask("POST /v1/queues/document/jobs", R"({"correlation_id":"mine"})");
+  EXPECT_EQ(named.text("correlation_id"), "mine");
+  EXPECT_EQ(named.header("x-correlation-id").size(), 32U);
 }
 
 TEST(ReserveRoute, HandsOutJobsWithTokenAndAttempt) {

@@ -231,16 +231,36 @@ TEST_P(Cache, MakesRoomByWhatWasNotUsedForLongest) {
   }
   EXPECT_TRUE(cached("a"));
   advance(1min);
+  std::vector<std::string> gone;
   for (const char* key : {"e", "f", "g", "h"}) {
-    run(put(key, value, 1h));
+    const cache_stored done = run(put(key, value, 1h));
+    gone.insert(gone.end(), done.evicted.begin(), done.evicted.end());
     advance(1min);
   }
+  EXPECT_EQ(gone, (std::vector<std::string>{"b", "c"}));
   EXPECT_FALSE(cached("b"));
   EXPECT_FALSE(cached("c"));
   for (const char* key : {"a", "d", "e", "f", "g", "h"}) EXPECT_TRUE(cached(key)) << key;
   const auto numbers = ask(read_cache_stats{});
   EXPECT_LE(numbers.bytes, cache_bytes_under_test);
   EXPECT_EQ(numbers.evicted, 2U);
+}
+
+TEST_P(Cache, TellsOnceWhatHadToGo) {
+  const auto request = [] {
+    transaction one{.idempotency = idempotency_key{
+                        .project = "default", .route = "POST", .key = "k", .fingerprint = 1}};
+    one.steps.push_back(put("b", std::string(cache_bytes_under_test / 2, 'x')));
+    return one;
+  };
+  run(put("a", std::string(cache_bytes_under_test / 2, 'x')));
+  const commit_result first = commit(request());
+  ASSERT_TRUE(first);
+  EXPECT_EQ(std::get<cache_stored>(first->outcomes[0]).evicted, std::vector<std::string>{"a"});
+  const commit_result again = commit(request());
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->replayed);
+  EXPECT_TRUE(std::get<cache_stored>(again->outcomes[0]).evicted.empty());
 }
 
 TEST_P(Cache, TakesNoJobAwayToMakeRoom) {

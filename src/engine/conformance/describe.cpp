@@ -230,6 +230,8 @@ std::string describer::text(const result<answer>& answered) {
             rows.insert(fmt::format("{} of {}", row.key, row.bytes));
           }
           return fmt::format("{}", fmt::join(rows, "\n  "));
+        } else if constexpr (std::is_same_v<type, list_correlated::page>) {
+          return lines(value.jobs) + describe_correlated(value.events, start_);
         } else if constexpr (std::is_same_v<type, due_crons::due>) {
           return lines(value.entries) + "\n  next " + at(value.next_at);
         } else if constexpr (requires { value.items; }) {

@@ -54,6 +54,14 @@ struct describe_outcome {
 
 }  // namespace
 
+std::string describe_correlated(const std::vector<correlated_event>& events, timestamp start) {
+  std::string out;
+  for (const correlated_event& each : events) {
+    out += fmt::format("\n  in {}: {}", each.stream.name, text(each.what, start));
+  }
+  return out;
+}
+
 std::string describe(const read_events::page& page, timestamp start) {
   std::string out = fmt::format("events, gap {}, more {}, end {}{}", to_string(page.gap), page.more,
                                 page.end.offset, page.end.epoch == 0 ? " of nothing" : "");

@@ -185,6 +185,7 @@ protected:
       ask_both(list_connections{.flow_id = each});
     }
     ask_both(list_connections{});
+    ask_both(list_correlated{.correlation_id = "c"});
   }
 
   model::model_store model_;

@@ -152,6 +152,29 @@ TEST_P(LockQueue, GivesTheTurnToTheNextWhereItIsNotTaken) {
   EXPECT_FALSE(take(exclusive("gone")));
 }
 
+TEST_P(LockQueue, GivesShorterTurnsBehindThoseThatNobodyTook) {
+  EXPECT_TRUE(take(exclusive("a")));
+  for (const char* gone : {"1", "2", "3", "4", "5", "6"}) EXPECT_FALSE(take(exclusive(gone, 60s)));
+  EXPECT_FALSE(take(exclusive("b", 60s)));
+  EXPECT_FALSE(take(exclusive("c", 60s)));
+  release("a");
+  for (const duration turn : {duration{lock_turn}, duration{lock_turn} / 2, duration{lock_turn} / 4,
+                              duration{lock_turn_min}, duration{lock_turn_min}}) {
+    advance(turn - 1us);
+    // Looks, so that what is due happens.
+    EXPECT_EQ(refusal_of(extend_lock{.key = door, .token = "x"}), "lock_lost");
+    advance(1us);
+    EXPECT_EQ(refusal_of(extend_lock{.key = door, .token = "x"}), "lock_lost");
+  }
+  EXPECT_FALSE(take(exclusive("b", 60s)));
+  advance(lock_turn_min);
+  EXPECT_TRUE(take(exclusive("b")));
+  release("b");
+  // After a turn that was taken the next one is as long as ever.
+  advance(lock_turn - 1us);
+  EXPECT_TRUE(take(exclusive("c")));
+}
+
 TEST_P(LockQueue, ForgetsAPlaceThatIsNotKept) {
   EXPECT_TRUE(take({.key = door, .token = "a", .ttl = 60s, .mode = lock_mode::shared}));
   EXPECT_FALSE(take(exclusive("w", 5s)));

@@ -60,6 +60,7 @@ job_spec spec_of(const operation& op) {
     spec.unique = engine::unique_spec{.key = op.choose(3, 2) == 0 ? "u" : "v",
                                       .mode = static_cast<engine::unique_mode>(op.choose(2, 3))};
   }
+  if (op.choose(2, 3) == 1) spec.correlation_id = op.choose(3, 2) == 0 ? "r" : "s";
   return spec;
 }
 

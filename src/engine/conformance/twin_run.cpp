@@ -325,7 +325,18 @@ twin_run::found twin_run::compare_state() {
   for (const auto& [what, name] : others) {
     if (found difference = ask_both(what, name)) return difference;
   }
+  for (const char* id : {"r", "s"}) {
+    if (found what = compare_correlated(id)) return what;
+  }
   return compare_cache();
+}
+
+twin_run::found twin_run::compare_correlated(const std::string& id) {
+  const list_correlated what{.correlation_id = id, .limit = 4};
+  const std::string expected = list_all(model_, what);
+  const std::string got = list_all(under_test_, what);
+  if (expected == got) return std::nullopt;
+  return parted("what carries " + id + " differs", expected, got);
 }
 
 twin_run::found twin_run::compare_job(std::size_t number) {
@@ -348,7 +359,8 @@ twin_run::found twin_run::compare_listing(const queue_key& queue,
 }
 
 // Page by page; where pages end is each engine's own.
-std::string twin_run::list_all(side& on, list_jobs what) {
+template <class Listing>
+std::string twin_run::list_all(side& on, Listing what) {
   std::string out;
   do {
     const auto page = blocking::ask(*on.store, what);

@@ -43,6 +43,7 @@ private:
   [[nodiscard]] found compare_listing(const engine::queue_key& queue,
                                       std::optional<engine::job_status> status);
   [[nodiscard]] found compare_job(std::size_t number);
+  [[nodiscard]] found compare_correlated(const std::string& id);
   [[nodiscard]] found ask_both(engine::query model, engine::query under_test,
                                const std::string& name);
   [[nodiscard]] found ask_both(const engine::query& what, const std::string& name);
@@ -60,7 +61,8 @@ private:
   [[nodiscard]] engine::step step_of_limits(const operation& op, const side& on) const;
   [[nodiscard]] engine::transaction transaction_of(const std::vector<operation>& steps,
                                                    const side& on) const;
-  [[nodiscard]] std::string list_all(side& on, engine::list_jobs what);
+  template <class Listing>
+  [[nodiscard]] static std::string list_all(side& on, Listing what);
 
   model::model_store& reference_;
   opened_engine& engine_;

@@ -80,17 +80,20 @@ cache_model::entries::iterator cache_model::forget(project& from, entries::itera
   return from.entries.erase(which);
 }
 
-void cache_model::evict(project& from, const std::string& but) {
+std::vector<std::string> cache_model::evict(project& from, const std::string& but) {
+  std::vector<std::string> gone;
   for (std::size_t i = 0; i < engine::cache_evictions_max && from.bytes > bytes_max_; ++i) {
     auto oldest = from.entries.end();
     for (auto at = from.entries.begin(); at != from.entries.end(); ++at) {
       if (at->first == but) continue;
       if (oldest == from.entries.end() || at->second.used < oldest->second.used) oldest = at;
     }
-    if (oldest == from.entries.end()) return;
+    if (oldest == from.entries.end()) break;
+    gone.push_back(oldest->first);
     forget(from, oldest);
     ++from.evicted;
   }
+  return gone;
 }
 
 // ---- checks
@@ -165,11 +168,10 @@ engine::outcome cache_model::apply(const engine::put_cache& step, const moment& 
   made.used = std::chrono::floor<std::chrono::minutes>(at.now);
   in.bytes += made.bytes;
   end_claim(step.at);
-  const engine::cache_stored out{.version = made.what.version,
-                                 .created_at = made.what.created_at,
-                                 .expires_at = made.what.expires_at};
-  evict(in, step.at.key);
-  return out;
+  return engine::cache_stored{.version = made.what.version,
+                              .created_at = made.what.created_at,
+                              .expires_at = made.what.expires_at,
+                              .evicted = evict(in, step.at.key)};
 }
 
 engine::outcome cache_model::apply(const engine::claim_cache& step, const moment& at) {

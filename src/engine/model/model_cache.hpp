@@ -93,7 +93,7 @@ private:
   [[nodiscard]] static engine::cache_entry view(const record& of, timestamp now);
   void end_claim(const engine::cache_key& at);
   static entries::iterator forget(project& from, entries::iterator which);
-  void evict(project& from, const std::string& but);
+  std::vector<std::string> evict(project& from, const std::string& but);
 
   std::uint64_t bytes_max_;
   std::map<std::string, project> projects_;

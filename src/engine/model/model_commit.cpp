@@ -92,6 +92,8 @@ void model_state::refresh(engine::outcome& kept) const {
     refresh(enqueued->made);
   } else if (auto* leased = std::get_if<engine::jobs_leased>(&kept)) {
     for (engine::leased_job& one : leased->jobs) refresh(one.what);
+  } else if (auto* stored = std::get_if<engine::cache_stored>(&kept)) {
+    stored->evicted.clear();
   }
 }
 

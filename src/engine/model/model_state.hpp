@@ -354,6 +354,9 @@ private:
   void forget_old_records();
   [[nodiscard]] timestamp next_event_of_records() const;
 
+  // model_correlations.cpp
+  [[nodiscard]] result<engine::answer> read(const engine::list_correlated& what) const;
+
   // model_queries.cpp
   [[nodiscard]] result<engine::answer> read(const engine::find_job& what) const;
   [[nodiscard]] result<engine::answer> read(const engine::read_job_log& what) const;

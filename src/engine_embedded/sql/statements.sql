@@ -87,7 +87,7 @@ DELETE FROM job_state WHERE id = ?1
 DELETE FROM job_log WHERE job = ?1
 
 -- :read_jobs
-SELECT id, queue, priority, max_attempts, created_at, run_at, group_key, unique_key
+SELECT id, queue, priority, max_attempts, created_at, run_at, group_key, unique_key, correlation_id
 FROM job ORDER BY id
 
 -- :read_states
@@ -222,6 +222,9 @@ WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3
 -- :read_events_back
 SELECT id, stamp, at, type, source, correlation_id, event_id, payload FROM event
 WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT ?3
+
+-- :read_carrying_events
+SELECT id, stamp, correlation_id FROM event WHERE correlation_id IS NOT NULL
 
 -- :insert_event_id
 INSERT OR REPLACE INTO event_id (stamp, stream, epoch, id, offset, at)

@@ -49,6 +49,7 @@ local change, answers, steps, crons, idempotency, queries = {}, {}, {}, {}, {}, 
 local cache, streams, live, sessions, counts = {}, {}, {}, {}, {}
 local limiter = {}
 local runs, rows, ended = {}, {}, {}
+local correlated = {}
 local hints = {}
 
 -- Parts that few calls need are made when one does: what a call costs before it has done anything

@@ -101,16 +101,18 @@ function cache.keep(project, key, text, stale_until, bytes)
   project.changed = true
 end
 
--- The least recently used go, but never `key`.
+-- The least recently used go, but never `key`. Answers which.
 function cache.make_room(project, key)
-  for _ = 1, limits.cache_evictions do
-    if project.bytes <= limits.cache_bytes then return end
+  local gone = {}
+  while project.bytes > limits.cache_bytes and #gone < limits.cache_evictions do
     local first = redis_call('ZRANGE', project.used_key, 0, 1, 'WITHSCORES')
     local at = first[1] == key and 3 or 1
-    if not first[at] then return end
+    if not first[at] then break end
     cache.forget(project, first[at], tonumber(first[at + 1]) % cache.unit)
     project.evicted = project.evicted + 1
+    gone[#gone + 1] = first[at]
   end
+  return gone
 end
 
 function cache.sweep()

@@ -54,6 +54,8 @@ local function need_part(number)
       parts.need('limit_required')
       parts.need('limit_lists')
     end
+  elseif number == 68 then
+    parts.need('list_correlated')
   elseif number >= 80 and number < 90 then
     parts.need('steps_sessions')
   elseif number >= 50 and number < 60 then
@@ -224,6 +226,7 @@ local function finish(number, run_id)
   jobs.save()
   queues.save()
   later.check_types()
+  correlated.trim()
   queues.tidy()
   queues.save()
   later.settle_all()

@@ -15,6 +15,7 @@
 --      there are but leases), and the worker that takes the next job. They are done side by side
 --      where that comes to the same: first every acknowledgement, then the leases
 --   4  a row of transactions that make one job each: as 1
+--   5  no transaction: what the jobs of the next part carry, a correlation id each or nothing
 -- The answer: now; of each transaction 0 and its outcomes, or 1, why it is refused and at which
 -- step. Of jobs: whether the settings had a say (1), the id of the first (that of each other is
 -- greater by 3), and if they had, of each what they made of it. Of a row of jobs: how many are
@@ -33,6 +34,15 @@ local done = '\0'
 local text, pos  -- the argument, and how far it is read
 
 local function refused(why, at) return struct_pack('>BBc0H', 1, #why, why, at) end
+
+local carried  -- by the jobs of the next part; nil: nothing
+
+local function read_carried()
+  local count
+  carried = {}
+  count, pos = struct_unpack('>H', text, pos)
+  for i = 1, count do carried[i], pos = struct_unpack('>Hc0', text, pos) end
+end
 
 -- Why a queue takes no job, and for how many there is room; nil for any number.
 local function room_of(queue)
@@ -56,6 +66,7 @@ local function enqueue_all(out)
   end
   local first, said
   pos, first, said = rows.enqueue(queues.open(queue), text, pos, count)
+  if carried then correlated.note_jobs(queue, carried, first, count) end
   out[#out + 1] = struct_pack('>BBI7', 0, said and 1 or 0, first) .. (said or '')
 end
 
@@ -66,6 +77,7 @@ local function enqueue_row(out)
   local why, room = room_of(queue)
   local taken, first, said = why and 0 or min(count, room or count), 0, nil
   if taken > 0 then pos, first, said = rows.enqueue(queues.open(queue), text, pos, taken) end
+  if carried then correlated.note_jobs(queue, carried, first, taken) end
   pass_jobs(count - taken)
   why = taken < count and (why or 'queue_full') or ''
   out[#out + 1] = struct_pack('>HBc0BI7', taken, #why, why, said and 1 or 0, first) .. (said or '')
@@ -249,10 +261,11 @@ local function run_row(out)
   end
 end
 
-local parts_by_kind = {[1] = enqueue_all, [2] = run_some, [3] = run_row, [4] = enqueue_row}
+local parts_by_kind = {[1] = enqueue_all, [2] = run_some, [3] = run_row, [4] = enqueue_row,
+                       [5] = read_carried}
 
 function transact_many(argument)
-  text, records = argument, {''}
+  text, records, carried = argument, {''}, nil
   local count, asked
   count, asked, pos = struct_unpack('>I4I4', text, 2)
   ready.expect(asked)
@@ -262,6 +275,7 @@ function transact_many(argument)
     pos = pos + 1
     parts_by_kind[kind](out)
     if kind == 2 or kind == 3 then change.trim_ended(false) end
+    if kind ~= 5 then carried = nil end
   end
   ready.expect(0)
   text = nil

@@ -20,6 +20,7 @@ local tried = {
   {'XADD', 'probe:stream', '1-1', 'e', ''}, {'XRANGE', 'probe:stream', '-', '+'},
   {'XREVRANGE', 'probe:stream', '+', '-'}, {'XTRIM', 'probe:stream', 'MINID', '1'},
   {'DEL', 'probe:stream'},
+  {'HEXISTS', hash, 'a'}, {'ZREVRANGEBYLEX', names, '+', '-'},
 }
 
 local function is_refused(answer)

@@ -30,15 +30,16 @@ steps[20] = {
       return 'stale_lease'
     end
   end,
-  apply = function(step)
+  apply = function(step, plan)
     local _, name, key, ttl, stale_for, _, _, _, bytes, content_type, tags, value =
         unpack(step, 1, 12)
     local project, version, expires = cache.project(name), next_stamp(), now + ttl
     local head = pack(version, now, expires, expires + stale_for, bytes, content_type, tags)
     cache.keep(project, key, head .. value, expires + stale_for, bytes)
     cache.end_claim(project, key)
-    cache.make_room(project, key)
-    return pack('ks', version, now, expires)
+    local gone = cache.make_room(project, key)
+    if plan.kept then plan.kept = pack('ks', version, now, expires, {}) end
+    return pack('ks', version, now, expires, gone)
   end,
 }
 

@@ -58,6 +58,7 @@ local function make(queue, spec)
   if spec.unique then queues.hold(queue, spec.unique, id) end
   jobs.add(queue.tag, id, name,
            jobs.encode_new(id, queue, status, spec, run_at, available, version))
+  if spec.rare then correlated.note_job(queue, id, spec.rare) end
   change.hint_job(queue.tag, id)
   return id, answers.made(id, status, run_at, version, spec)
 end

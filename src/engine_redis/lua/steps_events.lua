@@ -47,6 +47,7 @@ steps[60] = {
     redis_call('XADD', stream.key, format('%.0f-%.0f', stream.last, stamp), 'e',
                pack(now, bytes, kind, source, correlation, id, payload))
     if id then streams.keep_id(stream, id, stamp) end
+    if correlation then correlated.note_event(stream, correlation, stamp) end
     streams.trim(stream)
     streams.change(stream)
     live.hint_stream(project, name)

@@ -2,7 +2,8 @@
 --
 -- The value of such a lock in `live:l` begins with an empty token and an empty owner; then come how
 -- many hold it and token, owner, mode, fence, begin and end of each; how many wait and token, mode,
--- permits, until when, and whether it is its turn of each. What ends first is when the record ends.
+-- permits, until when of each, and 0, or where it is its turn how many have been given in a row, all but
+-- this one missed. What ends first is when the record ends.
 --
 --   live:f  hash: name -> the newest fence that was seen, as the version of a record (live.lua)
 
@@ -28,7 +29,7 @@ local function find(project, resource)
   off, count = unpack_some(record.value, 1, off)
   for i = 1, count do
     off, a, b, c, d, e = unpack_some(record.value, 5, off)
-    lock.waiters[i] = {token = a, mode = b, permits = c, ends = d, called = e}
+    lock.waiters[i] = {token = a, mode = b, permits = c, ends = d, turn = e}
   end
   return lock, true
 end
@@ -68,14 +69,18 @@ local function may_have(lock, token, mode, permits)
   return takes(room, mode, permits)
 end
 
--- Those whose turn it has become are told.
+local function length_of_turn(turn)
+  return max(limits.lock_turn_min, floor(limits.lock_turn / 2 ^ (turn - 1)))
+end
+
+-- Those whose turn it has become are told. `lock.missed`: turns in a row until now.
 local function call_waiters(lock)
-  local room = room_of(lock)
+  local room, turn = room_of(lock), (lock.missed or 0) + 1
   for _, each in ipairs(lock.waiters) do
     if not takes(room, each.mode, each.permits) then return end
     take(room, each.mode)
-    if not each.called then
-      each.called, each.ends = true, now + limits.lock_turn
+    if each.turn == 0 then
+      each.turn, each.ends = turn, now + length_of_turn(turn)
       live.hint_turn(lock.project, lock.resource, each.token)
     end
   end
@@ -102,7 +107,7 @@ local function write(lock)
   end
   out[#out + 1] = pack(#waiters)
   for _, each in ipairs(waiters) do
-    out[#out + 1] = pack(each.token, each.mode, each.permits, each.ends, each.called)
+    out[#out + 1] = pack(each.token, each.mode, each.permits, each.ends, each.turn)
     ends = earlier(ends, each.ends)
   end
   live.write('l', name, {made = first and first[5] or now, changed = now, ends = ends,
@@ -146,7 +151,7 @@ function live.take_lock(project, resource, token, ttl, owner, mode, permits, que
   if queue > 0 then
     place = place or #lock.waiters + 1
     lock.waiters[place] = {token = token, mode = mode, permits = permits, ends = now + queue,
-                           called = false}
+                           turn = 0}
   elseif place then
     table.remove(lock.waiters, place)
   end
@@ -193,7 +198,11 @@ function live.end_lock(name)
     if each[6] > now then holders[#holders + 1] = each end
   end
   for _, each in ipairs(lock.waiters) do
-    if each.ends > now then waiters[#waiters + 1] = each end
+    if each.ends > now then
+      waiters[#waiters + 1] = each
+    else
+      lock.missed = max(lock.missed or 0, each.turn)
+    end
   end
   lock.holders, lock.waiters = holders, waiters
   write(lock)

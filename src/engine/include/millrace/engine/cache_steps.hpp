@@ -114,6 +114,8 @@ struct cache_stored {
   std::uint64_t version{0};
   timestamp created_at{};
   timestamp expires_at{};
+  /// Keys of entries that had to go to make room; told once, not to a request that is repeated.
+  std::vector<std::string> evicted{};
 };
 
 /// Asks for the right to fill a key. Never refused but for too_many_claims (exhausted).

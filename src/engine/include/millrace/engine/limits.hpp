@@ -95,6 +95,9 @@ inline constexpr std::uint32_t lock_waiters_max = 1000;
 /// How long a place in a queue may be kept without a word, and how long a turn is.
 inline constexpr std::chrono::seconds lock_queue_max{60};
 inline constexpr std::chrono::seconds lock_turn{2};
+/// A turn behind others that nobody has taken is half as long as the one before it, but never shorter:
+/// the places of a server that died do not add up.
+inline constexpr std::chrono::milliseconds lock_turn_min{250};
 /// How long a fence is remembered after it was last seen, and of how many resources; beyond it
 /// `too_many_records`.
 inline constexpr std::chrono::hours fence_kept{24 * 7};
@@ -104,5 +107,8 @@ inline constexpr std::size_t stream_groups_max = 100;
 inline constexpr std::size_t groups_max = 10'000;
 /// Events of a group that are delivered and not settled; no new ones are delivered beyond it.
 inline constexpr std::size_t group_pending_max = 10'000;
+/// Jobs and events of which a store remembers what correlation id they carry, so that they are
+/// found by it; beyond it the oldest are not.
+inline constexpr std::size_t correlated_max = 1'000'000;
 
 }  // namespace millrace::engine

@@ -4,6 +4,7 @@
 #include <millrace/engine/lock_steps.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,14 +28,17 @@ struct lock_waiter {
   std::uint32_t permits{0};
   /// Until when its place is kept.
   timestamp until{};
-  /// It is its turn: its place among the holders is kept for it.
-  bool called{false};
+  /// It is its turn: its place among the holders is kept for it. How many turns have been given in a
+  /// row with this one, all but it missed; 0: it is not its turn.
+  std::uint32_t turn{0};
 };
 
 /// One resource: who holds it, in the order of the fences, and who waits, in the order of arrival.
 struct lock_state {
   std::vector<lock_holder> holders;
   std::vector<lock_waiter> waiters;
+  /// Turns in a row that were missed until now, for those who are called next.
+  std::uint32_t missed{0};
 
   [[nodiscard]] bool empty() const noexcept { return holders.empty() && waiters.empty(); }
   [[nodiscard]] const lock_holder* holder(std::string_view token) const;

@@ -18,7 +18,8 @@
 /// Who cannot have it may stand in its queue. Turns are in the order of arrival: nobody passes a
 /// place in front of it, so that readers that keep coming do not keep a writer out, and those next
 /// to each other who can share go together. Whose turn it is is told by a hint to nobody else
-/// (`lock_turn_topic`) and has `lock_turn` to ask again; then the turn is the next one's.
+/// (`lock_turn_topic`) and has `lock_turn` to ask again; then the turn is the next one's, for half as
+/// long, down to `lock_turn_min`.
 ///
 /// A lock ends at `expires_at` on the store's clock, also while the store is closed.
 namespace millrace::engine {

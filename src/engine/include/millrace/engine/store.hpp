@@ -2,6 +2,7 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/engine/cache_steps.hpp>
+#include <millrace/engine/correlation_queries.hpp>
 #include <millrace/engine/event_steps.hpp>
 #include <millrace/engine/group_steps.hpp>
 #include <millrace/engine/limit_steps.hpp>
@@ -115,6 +116,8 @@ using query =
                  find_session, list_sessions,
                  // Holders and groups of consumers.
                  list_lock_holders, list_groups, list_pending,
+                 // What belongs together.
+                 list_correlated,
                  // Blocks of the limiter.
                  list_limit_blocks>;
 using answer =
@@ -131,6 +134,8 @@ using answer =
                  std::optional<session_info>, session_page,
                  // Holders and groups of consumers.
                  std::vector<lock_info>, std::vector<group_info>, std::vector<pending_delivery>,
+                 // What belongs together.
+                 list_correlated::page,
                  // Blocks of the limiter.
                  limit_block_page>;
 
