@@ -298,8 +298,7 @@ step_result read_step(const json::value& parsed, std::string_view raw, commit_re
     into.ops.push_back(std::move(*op));
     std::string session_id;
     std::optional<limit_step> limit;
-    step_result step =
-        rule.read({text, project, store, sessions, session_id, limits, limit});
+    step_result step = rule.read({text, project, store, sessions, session_id, limits, limit});
     if (limit) into.limits.emplace(into.ops.size() - 1, std::move(*limit));
     if (!session_id.empty()) into.session_ids[into.ops.size() - 1] = std::move(session_id);
     return step;
@@ -429,8 +428,8 @@ void append_results(std::string& out, const commit_request& asked,
       const auto limits = asked.limits.find(i);
       std::visit(outcome_writer{.out = out,
                                 .step = i < asked.steps.size() ? &asked.steps[i] : nullptr,
-                                .session_id = id == asked.session_ids.end() ? std::string_view{}
-                                                                            : id->second,
+                                .session_id =
+                                    id == asked.session_ids.end() ? std::string_view{} : id->second,
                                 .limits = limits == asked.limits.end() ? nullptr : &limits->second},
                  outcomes[i]);
     }

@@ -105,8 +105,7 @@ awaitable<response> refuse_commit(service& with, const commit_request& asked,
       (why.code == "limit_reached" || why.code == "limit_blocked")) {
     const auto answer = co_await limit_planner(with.limits).refused(*limits->second.plan);
     if (!answer) co_return problem(of_step(why, refused.step_index));
-    co_return limits_refusal(*answer, refused.step_index,
-                             with.limits.settings()->legacy_headers);
+    co_return limits_refusal(*answer, refused.step_index, with.limits.settings()->legacy_headers);
   }
   // What was readied names its step already.
   const bool named = why.field.starts_with("steps.");
@@ -155,8 +154,8 @@ awaitable<response> commit_steps(service& with, request& what) {
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
   const engine::store_traits store = with.store.traits();
-  auto asked = decode_commit(what.body, with.project, store, with.options.sessions,
-                             *with.limits.settings());
+  auto asked =
+      decode_commit(what.body, with.project, store, with.options.sessions, *with.limits.settings());
   if (!asked) co_return problem(asked.error());
   correlate(what, asked->steps);
   if (const auto ready = prepare_steps(with, *asked); !ready) co_return problem(ready.error());
@@ -169,9 +168,8 @@ awaitable<response> commit_steps(service& with, request& what) {
   }
   auto key = read_idempotency_key(what, with.project, "POST /v1/commit");
   if (!key) co_return problem(key.error());
-  engine::transaction one{.steps = {},
-                          .level = asked->level.value_or(store.strongest),
-                          .idempotency = std::move(*key)};
+  engine::transaction one{
+      .steps = {}, .level = asked->level.value_or(store.strongest), .idempotency = std::move(*key)};
   auto done = co_await commit_readied(with, *asked, std::move(one));
   if (!done) co_return co_await refuse_commit(with, *asked, done.error());
   if (const auto read = co_await read_sessions(with, *asked, *done); !read) {

@@ -15,9 +15,8 @@ awaitable<response> list_blocks(service& with, request& what) {
   auto query = query_reader::parse(what.query);
   if (!query) co_return problem(query.error());
   list_request list = read_list_request(*query);
-  engine::list_limit_blocks asked{.project = with.project,
-                                  .limit = list.limit,
-                                  .cursor = std::move(list.cursor)};
+  engine::list_limit_blocks asked{
+      .project = with.project, .limit = list.limit, .cursor = std::move(list.cursor)};
   if (auto scope = query->text("scope")) {
     if (const auto named = check_name(*scope, "scope"); !named) co_return problem(named.error());
     asked.scope = std::move(*scope);

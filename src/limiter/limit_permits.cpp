@@ -91,8 +91,7 @@ void limiter::let_go(const limit_request& what, std::uint64_t permit) {
   store_.submit(std::move(batch), [](std::vector<engine::commit_result>) {});
 }
 
-awaitable<result<engine::limit_block_page>> limiter::blocks(
-    engine::list_limit_blocks what) const {
+awaitable<result<engine::limit_block_page>> limiter::blocks(engine::list_limit_blocks what) const {
   co_return co_await engine::ask(store_, std::move(what));
 }
 

@@ -30,8 +30,8 @@ limit_settings render_settings() {
                                                     .limit = 1,
                                                     .window = 30s}},
                                          .allow = {"plan=enterprise"}});
-  settings.policies.emplace(
-      "plain", limit_policy{.rules = {{.scope = "user", .limit = 10, .window = 60s}}});
+  settings.policies.emplace("plain",
+                            limit_policy{.rules = {{.scope = "user", .limit = 10, .window = 60s}}});
   return settings;
 }
 
