@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "json_view.hpp"
 #include "json_writer.hpp"
+#include "limit_parts.hpp"
 #include "listing.hpp"
 #include "people.hpp"
 #include "run_to_end.hpp"
@@ -13,7 +14,9 @@
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <ostream>
 #include <string>
 #include <utility>
@@ -21,24 +24,9 @@
 namespace millrace::cli {
 namespace {
 
-enum class wanted : std::uint8_t { check, peek, reset, renew, release };
+enum class wanted : std::uint8_t { check, peek, refund, settle, reset, renew, release };
 
-struct part {
-  std::string name;
-  std::string value;
-};
-
-result<std::vector<part>> read_parts(const context& with) {
-  std::vector<part> parts;
-  for (const std::string& text : with.in.texts("PART")) {
-    const std::size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-      return invalid("PART", fmt::format("'{}' says not whose it is: write user=42", text));
-    }
-    parts.push_back({text.substr(0, equals), text.substr(equals + 1)});
-  }
-  return parts;
-}
+using part = limit_part;
 
 struct rate {
   std::int64_t limit{0};
@@ -83,7 +71,7 @@ result<void> put_permits(const context& with, json_writer& into) {
   return {};
 }
 
-result<std::string> checks_body(const context& with, const std::vector<part>& parts) {
+result<std::string> checks_body(const context& with, const std::vector<part>& parts, wanted what) {
   if (parts.size() != 1) {
     return invalid("PART", "without --policy, name exactly one whose limit it is: user=42");
   }
@@ -114,13 +102,27 @@ result<std::string> checks_body(const context& with, const std::vector<part>& pa
     one.text("period", limit->period);
   }
   one.text("time_zone", with.in.text("--time-zone"));
-  one.integer("cost", *cost);
+  if (what != wanted::settle) one.integer("cost", *cost);
   one.integer("burst", *burst);
   return fmt::format("[{}]", std::move(one).finish());
 }
 
+// `--reserved 4000 --used 1312`.
+result<void> put_settlement(const context& with, json_writer& into) {
+  const auto most = static_cast<std::int64_t>(engine::limit_value_max);
+  const auto reserved = with.in.integer("--reserved", 1, most);
+  if (!reserved) return std::unexpected(reserved.error());
+  if (!*reserved) return invalid("--reserved", "say how much was taken before");
+  const auto used = with.in.integer("--used", 0, most);
+  if (!used) return std::unexpected(used.error());
+  if (!*used) return invalid("--used", "say how much of it is kept");
+  into.integer("reserved", *reserved);
+  into.integer("used", *used);
+  return {};
+}
+
 result<std::string> body_of_request(const context& with, wanted what) {
-  const auto parts = read_parts(with);
+  const auto parts = read_limit_parts(with);
   if (!parts) return std::unexpected(parts.error());
   const bool own = with.in.has("--limit") || with.in.has("--at-once");
   const bool both = with.in.has("--limit") && with.in.has("--at-once");
@@ -130,7 +132,7 @@ result<std::string> body_of_request(const context& with, wanted what) {
   }
   json_writer body;
   if (own) {
-    const auto checks = checks_body(with, *parts);
+    const auto checks = checks_body(with, *parts, what);
     if (!checks) return std::unexpected(checks.error());
     body.raw("checks", *checks);
   } else {
@@ -141,6 +143,10 @@ result<std::string> body_of_request(const context& with, wanted what) {
     for (const part& one : *parts) body.text(one.name, one.value);
     body.integer("cost", *cost);
   }
+  if (what == wanted::settle) {
+    if (auto put = put_settlement(with, body); !put) return std::unexpected(put.error());
+  }
+  body.text("taken_at", with.in.text("--taken-at"));
   if (what == wanted::peek) body.flag("peek", true);
   if (what == wanted::check && with.in.has("--partial")) body.flag("partial", true);
   if (what == wanted::renew || what == wanted::release) {
@@ -247,56 +253,19 @@ exit_code reset(context& with) {
   return ask(with, wanted::reset, "limit reset", "/admin/limits:reset");
 }
 
+exit_code refund(context& with) {
+  return ask(with, wanted::refund, "limit refund", "/v1/limits:refund");
+}
+exit_code settle(context& with) {
+  return ask(with, wanted::settle, "limit settle", "/v1/limits:settle");
+}
+
 exit_code renew(context& with) {
   return ask(with, wanted::renew, "limit renew", "/v1/limits:renew");
 }
 exit_code release(context& with) {
   return ask(with, wanted::release, "limit release", "/v1/limits:release");
 }
-
-exit_code set_block(context& with, std::string_view command, bool lasts) {
-  const auto parts = read_parts(with);
-  if (!parts) return report_usage(with, command, parts.error());
-  if (parts->size() != 1) {
-    return report_usage(with, command, invalid("PART", "name exactly one: user=42").error());
-  }
-  json_writer body;
-  body.text("scope", parts->front().name);
-  body.text("id", parts->front().value);
-  if (lasts) {
-    const auto text = with.in.text_or("--for", "");
-    if (text.empty()) {
-      return report_usage(with, command, invalid("--for", "say how long: 10m, 24h").error());
-    }
-    const auto span = parse_duration(text, "--for");
-    if (!span) return report_usage(with, command, span.error());
-    body.seconds("for", *span);
-  }
-  auto server = server_call::open(with);
-  if (!server) return report_usage(with, command, server.error());
-  client::request asked{.method = client::verb::post,
-                        .target = lasts ? "/v1/limits:block" : "/v1/limits:unblock",
-                        .body = std::move(body).finish()};
-  auto answer = run_to_end((*server)->io(), (*server)->api().send(std::move(asked)));
-  if (!answer) return report(with, answer.error());
-  auto done = client::expect_success(std::move(*answer));
-  if (!done) return report_refusal(with, command, std::move(done.error()));
-  if (with.in.has("--json")) {
-    with.around.out << done->body << '\n';
-    return exit_code::done;
-  }
-  const auto told = body_of(*done);
-  if (!told) return report(with, told.error());
-  const auto until = time_at(*told, "blocked_until");
-  const part& who = parts->front();
-  with.around.out << (until ? fmt::format("{} {} is blocked until {}\n", who.name, who.value,
-                                          to_rfc3339(*until))
-                            : fmt::format("{} {} is not blocked\n", who.name, who.value));
-  return exit_code::done;
-}
-
-exit_code block(context& with) { return set_block(with, "limit block", true); }
-exit_code unblock(context& with) { return set_block(with, "limit unblock", false); }
 
 exit_code top(context& with) {
   return show_answer(with, "limit top", "/admin/limits/stats", [&with](const json::value& body) {
@@ -315,33 +284,74 @@ exit_code top(context& with) {
   });
 }
 
-std::vector<option> limit_options(bool with_cost) {
-  std::vector<option> options{
-      {.name = "--policy", .value = "NAME", .purpose = "the limits of a policy, all together"},
-      {.name = "--limit",
-       .value = "N/WINDOW",
-       .purpose = "one limit in place of a policy: 100/1m, 5/s, 100000/daily"},
-      {.name = "--algorithm",
-       .value = "NAME",
-       .purpose = "with --limit: sliding (default), fixed or token_bucket",
-       .choices = "sliding fixed token_bucket"},
-      {.name = "--burst",
-       .value = "N",
-       .purpose = "what a token_bucket holds (default: its limit)"},
-      {.name = "--time-zone",
-       .value = "ZONE",
-       .purpose = "whose days a daily, weekly or monthly limit counts (default UTC)"},
-      {.name = "--at-once",
-       .value = "N",
-       .purpose = "one limit in place of a policy: at most N permits at one time"},
+// Of limits, however they are named.
+std::vector<option> naming_options() {
+  return {{.name = "--policy", .value = "NAME", .purpose = "the limits of a policy, all together"},
+          {.name = "--limit",
+           .value = "N/WINDOW",
+           .purpose = "one limit in place of a policy: 100/1m, 5/s, 100000/daily"},
+          {.name = "--algorithm",
+           .value = "NAME",
+           .purpose = "with --limit: sliding (default), fixed or token_bucket",
+           .choices = "sliding fixed token_bucket"},
+          {.name = "--burst",
+           .value = "N",
+           .purpose = "what a token_bucket holds (default: its limit)"},
+          {.name = "--time-zone",
+           .value = "ZONE",
+           .purpose = "whose days a daily, weekly or monthly limit counts (default UTC)"}};
+}
+
+// And of those that count what happens at once.
+std::vector<option> naming_options_with_permits() {
+  std::vector<option> options = naming_options();
+  options.push_back({.name = "--at-once",
+                     .value = "N",
+                     .purpose = "one limit in place of a policy: at most N permits at one time"});
+  options.push_back(
       {.name = "--ttl",
        .value = "SPAN",
-       .purpose = "with --at-once: how long a permit lasts unless it is renewed (default 30s)"}};
-  if (with_cost) {
-    options.push_back({.name = "--cost", .value = "N", .purpose = "how much of it (default 1)"});
-    options.push_back(
-        {.name = "--partial", .purpose = "take as much of the cost as there is left"});
-  }
+       .purpose = "with --at-once: how long a permit lasts unless it is renewed (default 30s)"});
+  return options;
+}
+
+option cost_option() {
+  return {.name = "--cost", .value = "N", .purpose = "how much of it (default 1)"};
+}
+
+option taken_at_option() {
+  return {.name = "--taken-at",
+          .value = "TIME",
+          .purpose =
+              "when it was taken (`at` of the answer): nothing is given back that has left "
+              "its window since"};
+}
+
+std::vector<option> check_options() {
+  std::vector<option> options = naming_options_with_permits();
+  options.push_back(cost_option());
+  options.push_back({.name = "--partial", .purpose = "take as much of the cost as there is left"});
+  return with_reading_options(std::move(options));
+}
+
+std::vector<option> peek_options() {
+  std::vector<option> options = naming_options_with_permits();
+  options.push_back(cost_option());
+  return with_reading_options(std::move(options));
+}
+
+std::vector<option> refund_options() {
+  std::vector<option> options = naming_options();
+  options.push_back(cost_option());
+  options.push_back(taken_at_option());
+  return with_reading_options(std::move(options));
+}
+
+std::vector<option> settle_options() {
+  std::vector<option> options = naming_options();
+  options.push_back({.name = "--reserved", .value = "N", .purpose = "how much was taken before"});
+  options.push_back({.name = "--used", .value = "N", .purpose = "how much of it is kept"});
+  options.push_back(taken_at_option());
   return with_reading_options(std::move(options));
 }
 
@@ -357,9 +367,6 @@ std::vector<option> permit_options() {
   return with_reading_options(std::move(options));
 }
 
-const argument one_argument{
-    .name = "PART", .purpose = "who: user=42, ip=10.0.0.1", .required = true, .repeated = false};
-
 const argument parts_argument{
     .name = "PART",
     .purpose = "whose limits: user=42, ip=10.0.0.1, and whatever else the policy asks for",
@@ -369,11 +376,11 @@ const argument parts_argument{
 }  // namespace
 
 std::vector<command> limit_commands() {
-  return {
+  std::vector<command> all{
       {.name = "limit check",
        .purpose = "Check limits and charge them, all or none.",
        .arguments = {parts_argument},
-       .options = limit_options(true),
+       .options = check_options(),
        .examples = {"millrace limit check user=42 --limit 100/1m",
                     "millrace limit check --policy chat user=42 ip=10.0.0.1 bot=7",
                     "millrace limit check user=42 --limit 100000/daily --cost 1300",
@@ -384,13 +391,32 @@ std::vector<command> limit_commands() {
       {.name = "limit peek",
        .purpose = "Look at limits without charging them.",
        .arguments = {parts_argument},
-       .options = limit_options(true),
+       .options = peek_options(),
        .examples = {"millrace limit peek --policy default user=42"},
        .run = peek},
+      {.name = "limit refund",
+       .purpose = "Give back what was taken and did not happen.",
+       .arguments = {parts_argument},
+       .options = refund_options(),
+       .examples = {"millrace limit refund --policy default user=42 --cost 5",
+                    "millrace limit refund user=42 --limit 100/1m "
+                    "--taken-at 2026-01-01T00:00:00.000Z"},
+       .run = refund,
+       .notes = "Never more than still counts. A permit is given back by `limit release`."},
+      {.name = "limit settle",
+       .purpose = "End a reservation: keep what was used of what was taken.",
+       .arguments = {parts_argument},
+       .options = settle_options(),
+       .examples =
+           {"millrace limit settle --policy tokens user=42 --reserved 4000 --used 1312",
+            "millrace limit settle user=42 --limit 100000/daily --reserved 4000 --used 1312"},
+       .run = settle,
+       .notes = "Reserve with `limit check --cost N`. Where more was used, the rest is charged as\n"
+                "far as the limits go; `granted` says how much of it."},
       {.name = "limit reset",
        .purpose = "Forget what has been counted.",
        .arguments = {parts_argument},
-       .options = limit_options(false),
+       .options = with_reading_options(naming_options_with_permits()),
        .examples = {"millrace limit reset --policy default user=42"},
        .run = reset},
       {.name = "limit renew",
@@ -408,21 +434,6 @@ std::vector<command> limit_commands() {
                     "millrace limit release --policy render user=42 --permit 1764403200000000"},
        .run = release,
        .notes = "Ends with 1 when it had ended already (permit_lost)."},
-      {.name = "limit block",
-       .purpose = "Shut an id out of every limit of it, for a time.",
-       .arguments = {one_argument},
-       .options = with_reading_options(
-           {{.name = "--for", .value = "SPAN", .purpose = "how long: 10m, 24h"}}),
-       .examples = {"millrace limit block ip=203.0.113.9 --for 10m"},
-       .run = block,
-       .notes =
-           "In place of a block that it has. `limit peek` shows it, `limit reset` forgets it."},
-      {.name = "limit unblock",
-       .purpose = "Let an id in again.",
-       .arguments = {one_argument},
-       .options = with_reading_options({}),
-       .examples = {"millrace limit unblock ip=203.0.113.9"},
-       .run = unblock},
       {.name = "limit top",
        .purpose = "Show who takes most of the limits, and who is refused most often.",
        .options = with_reading_options({}),
@@ -430,6 +441,8 @@ std::vector<command> limit_commands() {
        .run = top,
        .notes = "Of one server, since its start: at most a hundred each."},
   };
+  std::ranges::move(limit_block_commands(), std::back_inserter(all));
+  return all;
 }
 
 }  // namespace millrace::cli

@@ -116,6 +116,61 @@ TEST_F(LimitCommands, BlockAndUnblock) {
   EXPECT_EQ(run({"limit", "check", "user=42", "--limit", "5/1m"}), exit_code::done);
 }
 
+TEST_F(LimitCommands, ListWhoIsShutOut) {
+  EXPECT_EQ(run({"limit", "blocks"}), exit_code::done) << err();
+  EXPECT_NE(err().find("Nobody is shut out"), std::string::npos) << err();
+  EXPECT_EQ(run({"limit", "block", "user=42", "--for", "10m"}), exit_code::done);
+  EXPECT_EQ(run({"limit", "block", "ip=10.0.0.1", "--for", "1h"}), exit_code::done);
+  EXPECT_EQ(run({"limit", "blocks"}), exit_code::done) << err();
+  EXPECT_LT(out().find("10.0.0.1"), out().find("42")) << out();
+  EXPECT_EQ(run({"limit", "blocks", "--scope", "user", "--json"}), exit_code::done);
+  EXPECT_EQ(items_at(printed(), "blocks").size(), 1U);
+  EXPECT_EQ(run({"limit", "blocks", "--limit", "1"}), exit_code::done);
+  EXPECT_NE(err().find("--cursor"), std::string::npos) << err();
+  EXPECT_EQ(run({"limit", "blocks", "--scope", "a b"}), exit_code::usage);
+  EXPECT_TRUE(err().starts_with("millrace: --scope: ")) << err();
+}
+
+TEST_F(LimitCommands, RefundGivesBack) {
+  const words limit{"user=42", "--limit", "10/1h"};
+  const auto with = [&limit](std::string verb, words more) {
+    words args{"limit", std::move(verb)};
+    args.insert(args.end(), limit.begin(), limit.end());
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  EXPECT_EQ(run(with("check", {"--cost", "7", "--json"})), exit_code::done);
+  const std::string at = text_at(printed(), "at");
+  EXPECT_EQ(run(with("refund", {"--cost", "5", "--taken-at", at, "--json"})), exit_code::done)
+      << err();
+  EXPECT_EQ(count_at(items_at(printed(), "limits").at(0), "count"), 2U);
+  EXPECT_EQ(run(with("refund", {})), exit_code::done) << err();
+  EXPECT_NE(out().find("user"), std::string::npos) << out();
+  EXPECT_EQ(run(with("peek", {"--json"})), exit_code::done);
+  EXPECT_EQ(count_at(items_at(printed(), "limits").at(0), "count"), 1U);
+}
+
+TEST_F(LimitCommands, SettleKeepsWhatWasUsed) {
+  EXPECT_EQ(run({"limit", "check", "--policy", "default", "user=42", "--cost", "60"}),
+            exit_code::done);
+  const auto settled = [this](words limits, std::string reserved, std::string used) {
+    words args{"limit",  "settle",       "user=42", "--json", "--reserved", std::move(reserved),
+               "--used", std::move(used)};
+    args.insert(args.end(), limits.begin(), limits.end());
+    EXPECT_EQ(run(std::move(args)), exit_code::done) << err();
+    return count_at(items_at(printed(), "limits").at(0), "count");
+  };
+  EXPECT_EQ(settled({"--policy", "default"}, "60", "15"), 15U);
+  EXPECT_EQ(settled({"--policy", "default"}, "15", "200"), 100U) << "as far as the limit goes";
+  EXPECT_EQ(count_at(printed(), "granted"), 85U);
+  const words own{"--limit", "1000/daily"};
+  EXPECT_EQ(run({"limit", "check", "user=42", "--limit", "1000/daily", "--cost", "400"}),
+            exit_code::done);
+  EXPECT_EQ(settled(own, "400", "0"), 0U);
+  EXPECT_EQ(settled(own, "1", "1"), 0U);
+  EXPECT_EQ(settled(own, "1", "301"), 300U);
+}
+
 TEST_F(LimitCommands, CheckTakesAPartWhereThatIsEnough) {
   const words part{"limit", "check", "user=42", "--limit", "5/1m", "--cost", "3", "--partial"};
   EXPECT_EQ(run(part), exit_code::done) << err();
@@ -140,6 +195,10 @@ TEST_F(LimitCommands, NameWhatWasTypedWrong) {
       {{"limit", "check", "user=42", "--at-once", "2", "--ttl", "25h"}, "--ttl: "},
       {{"limit", "release", "user=42", "--at-once", "2"}, "--permit: say which"},
       {{"limit", "block", "user=42"}, "--for: "},
+      {{"limit", "settle", "user=42", "--policy", "default", "--used", "1"}, "--reserved: say"},
+      {{"limit", "settle", "user=42", "--policy", "default", "--reserved", "1"}, "--used: say"},
+      {{"limit", "refund", "user=42", "--policy", "default", "--taken-at", "soon"},
+       "--taken-at: taken_at must be"},
       {{"limit", "block", "user", "--for", "1m"}, "PART: 'user' says not whose"},
       {{"limit", "check", "--policy", "default"}, "user: the policy default limits by user"},
       {{"limit", "check", "user=42", "--limit", "9/daily", "--time-zone", "Mars"},

@@ -93,11 +93,36 @@ TEST(RedisLimits, OfPermitsAndBlocksEndByThemselves) {
   EXPECT_FALSE(take(*store, {strict}).allowed);
   lasts("default:user:43:block", 300'000);
   lasts("blocks", 300'000);
+  lasts("default:blocks", 300'000);
+  lasts("default:block_ends", 300'000);
   EXPECT_EQ(ends_in(server, "{millrace}:rate_limit:default:user:43:60:strikes"), -2);
   transaction back;
   back.steps.emplace_back(release_limit_permit{.checks = {room}, .permit = held.permit});
   ASSERT_TRUE(blocking::commit(*store, std::move(back)));
   EXPECT_EQ(ends_in(server, "{millrace}:rate_limit:default:user:42:permits"), -2);
+}
+
+TEST(RedisLimits, KeepNoListOfBlocksThatAreOver) {
+  const redis_server server;
+  manual_clock clock;
+  const auto store = open_on(server, &clock);
+  const auto block = [&](int id, duration length) {
+    transaction one;
+    one.steps.emplace_back(
+        block_limit{.scope = "ip", .whose = std::to_string(id), .length = length});
+    ASSERT_TRUE(blocking::commit(*store, std::move(one)));
+  };
+  for (int id = 0; id < 150; ++id) block(id, 1s);
+  clock.advance(1s);
+  const auto listed = [&](const std::string& key) {
+    return ask(server,
+               "return tostring(redis.call('ZCARD', '{millrace}:rate_limit:default:" + key + "'))");
+  };
+  block(1000, 1h);
+  block(1001, 1h);
+  EXPECT_EQ(listed("blocks"), "2");
+  EXPECT_EQ(listed("block_ends"), "2");
+  EXPECT_EQ(blocking::ask(*store, list_limit_blocks{})->items.size(), 2U);
 }
 
 TEST(RedisLimits, LeaveNothingBehindWhatIsGivenBack) {

@@ -18,8 +18,10 @@
 /// For this room's tests only: a store on a server of their own, and what stands in that server.
 namespace millrace::engine_redis {
 
-inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& server) {
+inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& server,
+                                            const clock_source* clock = nullptr) {
   options with;
+  with.clock = clock;
   with.where.over = redis::address::transport::unix_socket;
   with.where.path = server.socket();
   auto opened = redis_store::open(std::move(with));

@@ -69,6 +69,9 @@ struct step_context {
   const session_settings& sessions;
   /// Of the session that the step names.
   std::string& session_id;
+  const limit_settings& limits;
+  /// Set where the step is about limits.
+  std::optional<limit_step>& limit;
 };
 using step_result = result<engine::step>;
 
@@ -236,6 +239,15 @@ step_result read_cache_invalidate(const step_context& with) {
   return engine::step{engine::invalidate_tag{.project = with.project, .tag = std::move(*tag)}};
 }
 
+// The step itself is made once it is known whose counts it means.
+template <limit_step::verb what>
+step_result read_limits(const step_context& with) {
+  auto read = decode_limit_step(what, with.text.rest(), with.project, with.limits);
+  if (!read) return std::unexpected(std::move(read.error()));
+  with.limit = std::move(*read);
+  return engine::step{engine::take_limits{.project = with.project}};
+}
+
 struct op_rule {
   std::string_view op;
   step_result (*read)(const step_context& with);
@@ -264,11 +276,18 @@ constexpr std::array op_rules{
     op_rule{"cache.put", &read_cache_put},
     op_rule{"cache.delete", &read_cache_delete},
     op_rule{"cache.invalidate", &read_cache_invalidate},
+    op_rule{"limit.take", &read_limits<limit_step::verb::take>},
+    op_rule{"limit.refund", &read_limits<limit_step::verb::refund>},
+    op_rule{"limit.settle", &read_limits<limit_step::verb::settle>},
+    op_rule{"limit.renew", &read_limits<limit_step::verb::renew>},
+    op_rule{"limit.release", &read_limits<limit_step::verb::release>},
+    op_rule{"limit.block", &read_limits<limit_step::verb::block>},
+    op_rule{"limit.unblock", &read_limits<limit_step::verb::unblock>},
 };
 
 step_result read_step(const json::value& parsed, std::string_view raw, commit_request& into,
                       const std::string& project, const engine::store_traits& store,
-                      const session_settings& sessions) {
+                      const session_settings& sessions, const limit_settings& limits) {
   const json::object* members = parsed.if_object();
   if (members == nullptr) return invalid("", "a step must be an object.");
   step_text text(*members, raw);
@@ -278,7 +297,9 @@ step_result read_step(const json::value& parsed, std::string_view raw, commit_re
     if (rule.op != *op) continue;
     into.ops.push_back(std::move(*op));
     std::string session_id;
-    step_result step = rule.read({text, project, store, sessions, session_id});
+    std::optional<limit_step> limit;
+    step_result step = rule.read({text, project, store, sessions, session_id, limits, limit});
+    if (limit) into.limits.emplace(into.ops.size() - 1, std::move(*limit));
     if (!session_id.empty()) into.session_ids[into.ops.size() - 1] = std::move(session_id);
     return step;
   }
@@ -300,6 +321,8 @@ struct outcome_writer {
   std::string& out;
   const engine::step* step;
   std::string_view session_id;
+  /// Null for steps that are not about limits.
+  const limit_step* limits;
 
   void operator()(const engine::job_enqueued& done) const {
     append_open_job(out, done.made);
@@ -336,6 +359,9 @@ struct outcome_writer {
     fmt::format_to(std::back_inserter(out), R"({{"{}":{}}})",
                    by_tag ? "invalidated_tags" : "deleted", by_tag ? 1 : done.count);
   }
+  void operator()(const engine::limits_checked&) const {
+    out += limits == nullptr ? std::string_view{"{}"} : std::string_view{limits->answer};
+  }
   void operator()(const auto&) const { out += "{}"; }
 };
 
@@ -350,7 +376,8 @@ error of_step(error why, std::size_t index) {
 
 result<commit_request> decode_commit(std::string_view body, const std::string& project,
                                      const engine::store_traits& store,
-                                     const session_settings& sessions) {
+                                     const session_settings& sessions,
+                                     const limit_settings& limits) {
   const std::string_view text = body.empty() ? std::string_view{"{}"} : body;
   const result<json::value> parsed = parse_json(text);
   if (!parsed) return std::unexpected(parsed.error());
@@ -370,7 +397,7 @@ result<commit_request> decode_commit(std::string_view body, const std::string& p
   std::size_t index = 0;
   for_each_raw_element(raw_member(text, "steps").value_or("[]"), [&](std::string_view raw) {
     if (why) return;
-    step_result step = read_step(array->at(index), raw, out, project, store, sessions);
+    step_result step = read_step(array->at(index), raw, out, project, store, sessions, limits);
     if (step) {
       out.steps.push_back(std::move(*step));
     } else {
@@ -398,10 +425,12 @@ void append_results(std::string& out, const commit_request& asked,
       out += '}';
     } else {
       const auto id = asked.session_ids.find(i);
+      const auto limits = asked.limits.find(i);
       std::visit(outcome_writer{.out = out,
                                 .step = i < asked.steps.size() ? &asked.steps[i] : nullptr,
-                                .session_id = id == asked.session_ids.end() ? std::string_view{}
-                                                                            : id->second},
+                                .session_id =
+                                    id == asked.session_ids.end() ? std::string_view{} : id->second,
+                                .limits = limits == asked.limits.end() ? nullptr : &limits->second},
                  outcomes[i]);
     }
     out += '}';

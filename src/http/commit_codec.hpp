@@ -1,5 +1,7 @@
 #pragma once
 
+#include "commit_limits.hpp"
+
 #include <millrace/base/error.hpp>
 #include <millrace/engine/store.hpp>
 #include <millrace/http/session_settings.hpp>
@@ -22,6 +24,9 @@ struct commit_request {
   /// it has been given.
   std::map<std::size_t, std::string> session_ids;
   std::optional<engine::durability> level;
+  /// What steps ask of limits, beside their places. Their steps are made once it is known whose
+  /// counts they mean.
+  std::map<std::size_t, limit_step> limits;
 };
 
 /// Each step is read by the rules of the route that does the same by itself; what that route has in
@@ -29,7 +34,8 @@ struct commit_request {
 [[nodiscard]] result<commit_request> decode_commit(std::string_view body,
                                                    const std::string& project,
                                                    const engine::store_traits& store,
-                                                   const session_settings& sessions);
+                                                   const session_settings& sessions,
+                                                   const limit_settings& limits);
 
 /// One entry a step: its `op`, and what the route that does the same would answer.
 void append_results(std::string& out, const commit_request& asked,

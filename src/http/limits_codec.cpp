@@ -227,9 +227,10 @@ constexpr std::array check_rules{policy_rule, checks_rule, cost_rule,
                                  body_rule{"partial", &read_mode<take_mode::part>}};
 constexpr std::array refund_rules{policy_rule, checks_rule, cost_rule, taken_at_rule};
 constexpr std::array settle_rules{
-    policy_rule, taken_at_rule,
+    policy_rule, checks_rule, taken_at_rule,
     body_rule{"reserved",
               [](const json::value& from, limits_body& into, const field_path& field) {
+                into.reserves = true;
                 return read_amount(from, into.asked.cost, field);
               }},
     body_rule{"used", [](const json::value& from, limits_body& into, const field_path& field) {
@@ -356,6 +357,12 @@ result<limits_body> decode_limits(std::string_view body, limits_verb verb,
   }
   if (!out.asked.policy.empty() || !members->contains("cost")) return out;
   return invalid("cost", "each of checks has a cost of its own.");
+}
+
+result<void> check_settlement(const limits_body& body) {
+  if (!body.reserves) return invalid("reserved", "reserved says how much was taken before.");
+  if (body.used) return {};
+  return invalid("used", "used says how much of what was reserved is kept.");
 }
 
 result<tokens_body> decode_tokens(std::string_view body) {

@@ -21,8 +21,9 @@ struct limits_body {
   engine::take_mode mode{engine::take_mode::all};
   /// Of refunds.
   std::optional<timestamp> taken_at;
-  /// Of settlements.
+  /// Of settlements; what was reserved is the cost.
   std::optional<std::uint64_t> used;
+  bool reserves{false};
   /// Of what is done with permits.
   std::uint64_t permit{0};
 };
@@ -33,6 +34,9 @@ enum class limits_verb : std::uint8_t { check, refund, settle, reset, permit };
 /// `settings`: which parts the policies know; any other member is an error.
 [[nodiscard]] result<limits_body> decode_limits(std::string_view body, limits_verb verb,
                                                 const limit_settings& settings);
+
+/// Whether a settlement says what it has to.
+[[nodiscard]] result<void> check_settlement(const limits_body& body);
 
 /// `{"user_id","tokens",…}`.
 struct tokens_body {

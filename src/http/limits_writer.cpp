@@ -1,3 +1,5 @@
+#include "commit_codec.hpp"
+#include "commit_limits.hpp"
 #include "limits_codec.hpp"
 #include "problem.hpp"
 
@@ -177,6 +179,16 @@ void append_consumers(std::string& out, const std::vector<limit_consumer>& of) {
   out += ']';
 }
 
+response refused(const error& why, const limit_answer& answer, engine::take_mode mode,
+                 bool legacy_headers, std::string_view more) {
+  response made = problem(why);
+  made.body.pop_back();
+  made.body += R"(,"allowed":false)";
+  append_rest(made.body, answer, mode, more);
+  made.headers += limit_headers(answer, legacy_headers);
+  return made;
+}
+
 }  // namespace
 
 response limits_response(const limit_answer& answer, engine::take_mode mode, bool legacy_headers,
@@ -188,12 +200,12 @@ response limits_response(const limit_answer& answer, engine::take_mode mode, boo
     made.headers = limit_headers(answer, legacy_headers);
     return made;
   }
-  response made = problem(refusal_of(answer));
-  made.body.pop_back();
-  made.body += R"(,"allowed":false)";
-  append_rest(made.body, answer, mode, more);
-  made.headers += limit_headers(answer, legacy_headers);
-  return made;
+  return refused(refusal_of(answer), answer, mode, legacy_headers, more);
+}
+
+response limits_refusal(const limit_answer& answer, std::size_t step_index, bool legacy_headers) {
+  return refused(of_step(refusal_of(answer), step_index), answer, engine::take_mode::all,
+                 legacy_headers, {});
 }
 
 std::string limit_stats_body(const std::map<std::string, limit_numbers>& numbers,

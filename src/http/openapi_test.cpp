@@ -417,6 +417,8 @@ const std::vector<walk> walks{
      200, "/v1/limits:release", R"({"policy":"default","user":"42","permit":1})", 422},
     {"POST", "/v1/limits:block", "/v1/limits:block", R"({"scope":"ip","id":"1","for":5})", 200,
      "/v1/limits:block", R"({"scope":"ip","id":"1"})", 422},
+    {"GET", "/v1/limits/blocks", "/v1/limits/blocks?scope=ip", "", 200,
+     "/v1/limits/blocks?cursor=x", "", 400},
     {"POST", "/v1/limits:unblock", "/v1/limits:unblock", R"({"scope":"ip","id":"1"})", 200,
      "/v1/limits:unblock", R"({"scope":"ip"})", 422},
     {"POST", "/admin/limits:reset", "/admin/limits:reset", R"({"policy":"default","user":"42"})",

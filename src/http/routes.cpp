@@ -110,6 +110,7 @@ constexpr std::array table{
     route{method::remove, "/v1/sessions/{id}", &end_session},
     route{method::get, "/v1/users/{id}/sessions", &list_user_sessions},
     route{method::remove, "/v1/users/{id}/sessions", &end_user_sessions},
+    route{method::get, "/v1/limits/blocks", &list_blocks},
     route{method::get, "/v1/correlations/{correlation_id}", &show_correlation},
 };
 

@@ -84,6 +84,7 @@ awaitable<response> renew_permit(service& with, request& what);
 awaitable<response> release_permit(service& with, request& what);
 awaitable<response> block_id(service& with, request& what);
 awaitable<response> unblock_id(service& with, request& what);
+awaitable<response> list_blocks(service& with, request& what);
 
 // The server itself (routes_health.cpp, routes_backup.cpp).
 awaitable<response> show_page(service& with, request& what);

@@ -55,7 +55,74 @@ result<void> prepare_steps(service& with, commit_request& asked) {
     }
     if (!ready) return std::unexpected(of_step(std::move(ready.error()), i));
   }
+  limit_planner planner(with.limits);
+  for (auto& [i, limits] : asked.limits) {
+    auto planned = plan_limits(planner, limits, with.project);
+    if (!planned) return std::unexpected(of_step(std::move(planned.error()), i));
+  }
   return {};
+}
+
+// Its limits' periods are those of now.
+result<void> ready_limits(service& with, commit_request& asked) {
+  const limit_planner planner(with.limits);
+  for (auto& [i, limits] : asked.limits) {
+    auto ready = planner.ready(*limits.plan);
+    if (!ready) return std::unexpected(of_step(std::move(ready.error()), i));
+    asked.steps[i] = limits.plan->step;
+  }
+  return {};
+}
+
+/// A period may end between the look at the clock and the commit; not twice in a row.
+constexpr int period_tries = 3;
+
+// borrows: awaited in place
+awaitable<engine::commit_result> commit_readied(service& with, commit_request& asked,
+                                                engine::transaction one) {
+  if (asked.limits.empty()) {
+    one.steps = asked.steps;
+    co_return co_await engine::commit(with.store, std::move(one));
+  }
+  for (int tries = 1;; ++tries) {
+    if (auto ready = ready_limits(with, asked); !ready) {
+      co_return std::unexpected(engine::refusal{std::move(ready.error()), 0});
+    }
+    one.steps = asked.steps;
+    auto done = co_await engine::commit(with.store, one);
+    const bool moved = !done && done.error().why.code == "limit_period_moved";
+    if (!moved || tries == period_tries) co_return done;
+    if (auto told = co_await limit_planner(with.limits).follow_clock(); !told) co_return done;
+  }
+}
+
+// borrows: awaited in place
+awaitable<response> refuse_commit(service& with, const commit_request& asked,
+                                  const engine::refusal& refused) {
+  const error& why = refused.why;
+  const auto limits = asked.limits.find(refused.step_index);
+  if (limits != asked.limits.end() &&
+      (why.code == "limit_reached" || why.code == "limit_blocked")) {
+    const auto answer = co_await limit_planner(with.limits).refused(*limits->second.plan);
+    if (!answer) co_return problem(of_step(why, refused.step_index));
+    co_return limits_refusal(*answer, refused.step_index, with.limits.settings()->legacy_headers);
+  }
+  // What was readied names its step already.
+  const bool named = why.field.starts_with("steps.");
+  co_return problem(is_of_step(why) && !named ? of_step(why, refused.step_index) : why);
+}
+
+// Returns the headers that tell of limits.
+std::string note_outcomes(service& with, commit_request& asked, const engine::committed& done) {
+  std::string headers;
+  limit_planner planner(with.limits);
+  const bool legacy = with.limits.settings()->legacy_headers;
+  for (auto& [i, limits] : asked.limits) {
+    const auto* checked = std::get_if<engine::limits_checked>(&done.outcomes.at(i));
+    if (checked == nullptr) continue;
+    headers += note_limits(planner, limits, *checked, done.replayed, legacy);
+  }
+  return headers;
 }
 
 // Sessions as their owner knows them. One that an earlier commit of the same request began gets
@@ -87,7 +154,8 @@ awaitable<response> commit_steps(service& with, request& what) {
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
   const engine::store_traits store = with.store.traits();
-  auto asked = decode_commit(what.body, with.project, store, with.options.sessions);
+  auto asked =
+      decode_commit(what.body, with.project, store, with.options.sessions, *with.limits.settings());
   if (!asked) co_return problem(asked.error());
   correlate(what, asked->steps);
   if (const auto ready = prepare_steps(with, *asked); !ready) co_return problem(ready.error());
@@ -100,14 +168,10 @@ awaitable<response> commit_steps(service& with, request& what) {
   }
   auto key = read_idempotency_key(what, with.project, "POST /v1/commit");
   if (!key) co_return problem(key.error());
-  engine::transaction one{.steps = asked->steps,
-                          .level = asked->level.value_or(store.strongest),
-                          .idempotency = std::move(*key)};
-  auto done = co_await engine::commit(with.store, std::move(one));
-  if (!done) {
-    const error& why = done.error().why;
-    co_return problem(is_of_step(why) ? of_step(why, done.error().step_index) : why);
-  }
+  engine::transaction one{
+      .steps = {}, .level = asked->level.value_or(store.strongest), .idempotency = std::move(*key)};
+  auto done = co_await commit_readied(with, *asked, std::move(one));
+  if (!done) co_return co_await refuse_commit(with, *asked, done.error());
   for (const engine::outcome& each : done->outcomes) {
     if (const auto* stored = std::get_if<engine::cache_stored>(&each)) {
       with.cache.count_evicted(*stored);
@@ -117,10 +181,11 @@ awaitable<response> commit_steps(service& with, request& what) {
     co_return problem(read.error());
   }
   response answer;
+  answer.headers = note_outcomes(with, *asked, *done);
   append_results(answer.body, *asked, done->outcomes);
   fmt::format_to(std::back_inserter(answer.body), R"(,"durability":"{}"}})",
                  engine::to_string(done->level));
-  if (done->replayed) answer.headers = "Idempotency-Replayed: true\r\n";
+  if (done->replayed) answer.headers += "Idempotency-Replayed: true\r\n";
   co_return answer;
 }
 

@@ -55,6 +55,15 @@ error no_budget(const std::string& policy) {
           .field = "policy"};
 }
 
+// The members of the one limit are those of the body.
+error named_as_asked(error why) {
+  constexpr std::string_view within = "checks[0].";
+  if (why.field.starts_with(within)) why.field.erase(0, within.size());
+  if (why.field == "cost") why.field = "tokens";
+  if (why.field == "id" || why.field == "user") why.field = "user_id";
+  return why;
+}
+
 // Nothing is charged for a mistake: whether there is a budget is known before.
 bool has_budget(const limit_policy& policy) {
   return std::ranges::find(policy.rules, engine::limit_algorithm::calendar,
@@ -80,9 +89,7 @@ awaitable<response> refund_limits(service& with, request& what) {
 awaitable<response> settle_limits(service& with, request& what) {
   auto body = read_limits(with, what, limits_verb::settle);
   if (!body) co_return problem(body.error());
-  if (!body->used) {
-    co_return problem(invalid("used", "used says how much of what was reserved is kept.").error());
-  }
+  if (const auto whole = check_settlement(*body); !whole) co_return problem(whole.error());
   auto answer = co_await with.limits.settle(std::move(body->asked), *body->used, body->taken_at);
   // What was used was used: that no more of it can be charged is said by `granted`.
   if (answer && answer->verdict != limit_verdict::listed) answer->allowed = true;
@@ -109,9 +116,7 @@ awaitable<response> consume_tokens(service& with, request& what) {
   }
   const auto answer = co_await with.limits.take(body->asked, body->mode);
   if (!answer) {
-    error why = answer.error();
-    if (why.field == "cost") why.field = "tokens";
-    co_return problem(why);
+    co_return problem(named_as_asked(answer.error()));
   }
   const limited* budget = budget_of(*answer);
   const std::string more = budget != nullptr ? budget_members(*body, *budget) : std::string{};

@@ -47,7 +47,7 @@ awaitable<result<limit_answer>> limiter::change_permit(limit_request what, std::
     co_return std::unexpected(std::move(some.error()));
   }
   Step step{.project = what.project, .permit = permit};
-  for (const wanted_limit& each : limits) step.checks.push_back(each.check);
+  step.checks = checks_of(limits);
   if (auto sound = engine::check_step(step); !sound) {
     co_return std::unexpected(std::move(sound.error()));
   }
@@ -72,6 +72,29 @@ awaitable<result<limit_answer>> limiter::release(limit_request what, std::uint64
   return change_permit<engine::release_limit_permit>(std::move(what), permit);
 }
 
+void limiter::keep_block(const engine::block_limit& step) {
+  const timestamp at = now();
+  const std::lock_guard held(mutex_);
+  if (!local_.check(step, at)) local_.block(step, at);
+}
+
+void limiter::let_go(const limit_request& what, std::uint64_t permit) {
+  auto resolved = resolve_limits(what, *settings());
+  if (!resolved || resolved->listed || !keep_permits_alone(resolved->limits)) return;
+  engine::release_limit_permit step{
+      .project = what.project, .checks = checks_of(resolved->limits), .permit = permit};
+  static_cast<void>(change_own_permit(step));
+  if (permit >= first_own_permit) return;
+  std::vector<engine::transaction> batch(1);
+  batch.front().level = std::min(store_.traits().strongest, engine::durability::async);
+  batch.front().steps.emplace_back(std::move(step));
+  store_.submit(std::move(batch), [](std::vector<engine::commit_result>) {});
+}
+
+awaitable<result<engine::limit_block_page>> limiter::blocks(engine::list_limit_blocks what) const {
+  co_return co_await engine::ask(store_, std::move(what));
+}
+
 awaitable<result<limit_block>> limiter::block(std::string project, std::string scope,
                                               std::string id, duration length) {
   const engine::block_limit step{.project = std::move(project),
@@ -82,11 +105,7 @@ awaitable<result<limit_block>> limiter::block(std::string project, std::string s
   const auto done = co_await engine::commit_step<limits_checked>(store_, step, level);
   if (!done) co_return std::unexpected(done.error());
   note_clock(done->at);
-  {
-    const timestamp at = now();
-    const std::lock_guard held(mutex_);
-    if (!local_.check(step, at)) local_.block(step, at);
-  }
+  keep_block(step);
   limit_block out{.at = done->at};
   const timestamp until = done->limits.front().blocked_until;
   if (until > done->at) out.until = until;

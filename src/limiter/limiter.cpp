@@ -40,35 +40,6 @@ bool is_failure_of_store(const error& why) {
   }
 }
 
-std::vector<engine::limit_check> checks_of(const std::vector<wanted_limit>& limits) {
-  std::vector<engine::limit_check> checks;
-  checks.reserve(limits.size());
-  for (const wanted_limit& each : limits) checks.push_back(each.check);
-  return checks;
-}
-
-void put_checks(engine::step& into, const std::vector<wanted_limit>& limits) {
-  std::visit(
-      [&](auto& step) {
-        if constexpr (requires { step.checks; }) step.checks = checks_of(limits);
-      },
-      into);
-}
-
-result<void> fill_periods(std::vector<wanted_limit>& limits, timestamp now) {
-  for (wanted_limit& each : limits) {
-    engine::limit_check& check = each.check;
-    if (check.algorithm != engine::limit_algorithm::calendar) continue;
-    // The engine says what is wrong with a budget without a period.
-    if (check.period == engine::limit_period::none) continue;
-    const auto span = calendar_span_at(check.period, each.time_zone, now);
-    if (!span) return std::unexpected(span.error());
-    check.period_start = span->start;
-    check.period_end = span->end;
-  }
-  return {};
-}
-
 // The call is not to be made a second time: it would count twice.
 bool counted_for_penalty(const std::vector<wanted_limit>& asked, const limits_checked& done) {
   for (std::size_t i = 0; i < asked.size(); ++i) {
@@ -214,7 +185,6 @@ void limiter::keep_warm(const std::string& project, const std::vector<wanted_lim
 // Whom the store has shut out stays out while it is away.
 void limiter::keep_blocks(const std::string& project, const std::vector<wanted_limit>& limits,
                           const limits_checked& done) {
-  const timestamp at = now();
   for (std::size_t i = 0; i < limits.size(); ++i) {
     if (done.limits[i].blocked_until <= done.at) continue;
     const engine::limit_check& check = limits[i].check;
@@ -222,8 +192,7 @@ void limiter::keep_blocks(const std::string& project, const std::vector<wanted_l
                                   .scope = check.scope,
                                   .whose = check.id,
                                   .length = done.limits[i].blocked_until - done.at};
-    const std::lock_guard held(mutex_);
-    if (!local_.check(one, at)) local_.block(one, at);
+    keep_block(one);
   }
 }
 
@@ -384,12 +353,11 @@ awaitable<result<limit_answer>> limiter::refund(limit_request what,
 awaitable<result<limit_answer>> limiter::settle(limit_request what, std::uint64_t used,
                                                 std::optional<timestamp> taken_at) {
   const std::uint64_t reserved = what.cost;
+  set_cost(what, used > reserved ? used - reserved : std::max<std::uint64_t>(reserved - used, 1));
   if (used < reserved) {
-    what.cost = reserved - used;
     co_return co_await refund(std::move(what), taken_at);
   }
   if (used == reserved) co_return co_await take(std::move(what), take_mode::peek);
-  what.cost = used - reserved;
   auto resolved = resolve_limits(what, *settings());
   if (!resolved) co_return std::unexpected(std::move(resolved.error()));
   if (resolved->listed) co_return co_await take(std::move(what), take_mode::part);

@@ -105,6 +105,45 @@ result<void> drop_permits(std::vector<wanted_limit>& limits) {
   return invalid("permit", "a permit is given back with :release, by its number.", "only_permits");
 }
 
+void set_cost(limit_request& what, std::uint64_t cost) noexcept {
+  what.cost = cost;
+  for (wanted_limit& each : what.limits) each.check.cost = cost;
+}
+
+std::vector<engine::limit_check> checks_of(const std::vector<wanted_limit>& limits) {
+  std::vector<engine::limit_check> checks;
+  checks.reserve(limits.size());
+  for (const wanted_limit& each : limits) checks.push_back(each.check);
+  return checks;
+}
+
+void put_checks(engine::step& into, const std::vector<wanted_limit>& limits) {
+  std::visit(
+      [&](auto& step) {
+        if constexpr (requires { step.checks; }) step.checks = checks_of(limits);
+      },
+      into);
+}
+
+result<void> fill_periods(std::vector<wanted_limit>& limits, timestamp now) {
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    engine::limit_check& check = limits[i].check;
+    if (check.algorithm != engine::limit_algorithm::calendar) continue;
+    // The engine says what is wrong with a budget without a period.
+    if (check.period == engine::limit_period::none) continue;
+    const auto span = calendar_span_at(check.period, limits[i].time_zone, now);
+    if (!span) {
+      // Those of policies are sound: it is one that the caller names.
+      error why = span.error();
+      why.field = fmt::format("checks[{}].{}", i, why.field);
+      return std::unexpected(std::move(why));
+    }
+    check.period_start = span->start;
+    check.period_end = span->end;
+  }
+  return {};
+}
+
 result<resolved_limits> resolve_limits(const limit_request& what, const limit_settings& settings) {
   resolved_limits out;
   if (what.policy.empty()) {

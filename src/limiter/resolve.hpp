@@ -26,4 +26,14 @@ struct resolved_limits {
 [[nodiscard]] result<void> keep_permits_alone(std::vector<wanted_limit>& limits);
 [[nodiscard]] result<void> drop_permits(std::vector<wanted_limit>& limits);
 
+/// Of every limit of the request.
+void set_cost(limit_request& what, std::uint64_t cost) noexcept;
+
+/// The present period of each calendar budget.
+[[nodiscard]] result<void> fill_periods(std::vector<wanted_limit>& limits, timestamp now);
+
+[[nodiscard]] std::vector<engine::limit_check> checks_of(const std::vector<wanted_limit>& limits);
+/// Into a step that has checks.
+void put_checks(engine::step& into, const std::vector<wanted_limit>& limits);
+
 }  // namespace millrace

@@ -63,9 +63,9 @@ function limiter.show_block(state, ends)
 end
 
 local function set_block(key, ends)
-  put(key, ends, number_text(ends))
   parts.need('limit_lists')
   limiter.note_block(key, ends)
+  put(key, ends, number_text(ends))
   if not limiter.is_anybody_blocked() or anybody_ends < ends then
     put(anybody, ends, number_text(ends))
     anybody_ends = ends

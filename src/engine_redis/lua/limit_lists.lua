@@ -27,9 +27,11 @@ function limiter.note_block(key, ends)
   local project, scope, id =
       string.match(key, '^([^:]*):([^:]*):(.*):block$', #prefix + #'rate_limit:' + 1)
   local names, by_end, name = names_key(project), ends_key(project), scope .. '\0' .. id
+  -- One that is of another type is found before anything is written.
+  redis_call('ZCARD', names)
+  forget_ended(names, by_end)
   redis_call('ZADD', names, 0, name)
   redis_call('ZADD', by_end, number_text(ends), name)
-  forget_ended(names, by_end)
   if manual_clock then return end
   local last = tonumber(redis_call('ZREVRANGE', by_end, 0, 0, 'WITHSCORES')[2])
   local lifetime = number_text(floor((last - now) / 1000) + 1000)

@@ -199,13 +199,20 @@ public:
   [[nodiscard]] awaitable<result<limit_block>> block(std::string project, std::string scope,
                                                      std::string id, duration length);
 
+  /// As `release`, without waiting for the answer. From any thread; does not block.
+  void let_go(const limit_request& what, std::uint64_t permit);
+
+  /// Who is shut out, by scope and id; empty: of every scope. Errors: bad_cursor; unavailable.
+  [[nodiscard]] awaitable<result<engine::limit_block_page>> blocks(
+      engine::list_limit_blocks what) const;
+
   /// Gives back what was taken, at `taken_at` where that is known. Permits are not: they are
   /// released. Errors: those of `take`; invalid_argument (only_permits).
   [[nodiscard]] awaitable<result<limit_answer>> refund(limit_request what,
                                                        std::optional<timestamp> taken_at);
 
-  /// Ends a reservation: of `what.cost` that was taken, `used` is kept. More than was reserved is
-  /// taken as far as the limits go; `granted` says how much of the rest.
+  /// Ends a reservation: of `what.cost` that was taken of each limit, `used` is kept. More than was
+  /// reserved is taken as far as the limits go; `granted` says how much of the rest.
   [[nodiscard]] awaitable<result<limit_answer>> settle(limit_request what, std::uint64_t used,
                                                        std::optional<timestamp> taken_at);
 
@@ -233,6 +240,7 @@ public:
   [[nodiscard]] limit_consumers top(std::size_t count) const;
 
 private:
+  friend class limit_planner;
   // borrows: awaited in place; so does the next one.
   [[nodiscard]] awaitable<result<engine::limits_checked>> commit(const std::string& project,
                                                                  std::vector<wanted_limit>& limits,
@@ -249,6 +257,7 @@ private:
                  std::optional<std::uint64_t> granted, std::uint64_t permit);
   void keep_blocks(const std::string& project, const std::vector<wanted_limit>& limits,
                    const engine::limits_checked& done);
+  void keep_block(const engine::block_limit& step);
   template <class Step>
   [[nodiscard]] awaitable<result<limit_answer>> change_permit(limit_request what,
                                                               std::uint64_t permit);
