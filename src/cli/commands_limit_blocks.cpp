@@ -7,6 +7,7 @@
 #include "server_call.hpp"
 #include "table.hpp"
 
+#include <millrace/base/names.hpp>
 #include <millrace/base/text_time.hpp>
 
 #include <boost/json/value.hpp>
@@ -79,6 +80,9 @@ exit_code unblock(context& with) { return set_block(with, "limit unblock", false
 exit_code list_blocks(context& with) {
   std::vector<std::string> query;
   if (const auto scope = with.in.text("--scope")) {
+    if (const auto named = check_name(*scope, "scope"); !named) {
+      return report_usage(with, "limit blocks", named.error());
+    }
     query.push_back("scope=" + client::encode_segment(*scope));
   }
   const auto target = listing_target(with, "/v1/limits/blocks", std::move(query));
