@@ -185,11 +185,11 @@ awaitable<std::vector<result<reply>>> connection::call_all(std::vector<command> 
 void connection::cancel(request_id which) { state_->post_cancel(which); }
 
 void connection::subscribe(subscription_kind kind, std::string channel, reply_handler done) {
-  state_->post_subscribe({.kind = kind, .channel = std::move(channel)}, std::move(done));
+  state_->subscribe({.kind = kind, .channel = std::move(channel)}, std::move(done));
 }
 
 void connection::unsubscribe(subscription_kind kind, std::string channel, reply_handler done) {
-  state_->post_unsubscribe({.kind = kind, .channel = std::move(channel)}, std::move(done));
+  state_->unsubscribe({.kind = kind, .channel = std::move(channel)}, std::move(done));
 }
 
 awaitable<result<void>> connection::ready() {

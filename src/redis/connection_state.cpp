@@ -103,41 +103,36 @@ void connection::state::post_cancel(request_id which) {
   });
 }
 
-void connection::state::post_subscribe(subscription what, reply_handler done) {
-  asio::post(strand, [self = shared_from_this(), what = std::move(what),
-                      done = std::move(done)]() mutable {
-    request asking{.one = subscribe_command(what),
-                   .deadline = steady::now() + self->options.request_timeout,
-                   .again = resend::if_lost,
-                   .answer = request::answered_by::confirmation};
-    // Called by the queue, which is part of the state: `this` is there.
-    asking.done = reply_handler{[mine = self.get(), what = std::move(what),
-                                 done = std::move(done)](result<reply> answer) mutable {
-      if (answer && std::ranges::find(mine->subscriptions_, what) == mine->subscriptions_.end()) {
-        mine->subscriptions_.push_back(std::move(what));
-      }
-      done(std::move(answer));
-    }};
-    self->submit(std::move(asking));
-  });
+void connection::state::subscribe(subscription what, reply_handler done) {
+  request asking{.one = subscribe_command(what),
+                 .deadline = steady::now() + options.request_timeout,
+                 .again = resend::if_lost,
+                 .answer = request::answered_by::confirmation};
+  // Called by the queue, which is part of the state: `this` is there.
+  asking.done = reply_handler{
+      [this, what = std::move(what), done = std::move(done)](result<reply> answer) mutable {
+        if (answer && std::ranges::find(subscriptions_, what) == subscriptions_.end()) {
+          subscriptions_.push_back(std::move(what));
+        }
+        done(std::move(answer));
+      }};
+  submit(std::move(asking));
 }
 
-void connection::state::post_unsubscribe(subscription what, reply_handler done) {
-  asio::post(strand,
-             [self = shared_from_this(), what = std::move(what), done = std::move(done)]() mutable {
-               std::erase(self->subscriptions_, what);
-               request asking{.one = unsubscribe_command(what),
-                              .deadline = steady::now() + self->options.request_timeout,
-                              .again = resend::if_lost,
-                              .answer = request::answered_by::confirmation};
-               asking.done = reply_handler{[mine = self.get(), what = std::move(what),
-                                            done = std::move(done)](result<reply> answer) mutable {
-                 // A subscription that was still on its way has been confirmed meanwhile.
-                 std::erase(mine->subscriptions_, what);
-                 done(std::move(answer));
-               }};
-               self->submit(std::move(asking));
-             });
+void connection::state::unsubscribe(subscription what, reply_handler done) {
+  // Not to be made again if the connection is lost meanwhile.
+  asio::post(strand, [self = shared_from_this(), what] { std::erase(self->subscriptions_, what); });
+  request asking{.one = unsubscribe_command(what),
+                 .deadline = steady::now() + options.request_timeout,
+                 .again = resend::if_lost,
+                 .answer = request::answered_by::confirmation};
+  asking.done = reply_handler{
+      [this, what = std::move(what), done = std::move(done)](result<reply> answer) mutable {
+        // A subscription that was still on its way has been confirmed meanwhile.
+        std::erase(subscriptions_, what);
+        done(std::move(answer));
+      }};
+  submit(std::move(asking));
 }
 
 void connection::state::post_settled(settled_handler done) {

@@ -38,8 +38,8 @@ struct connection::state final : std::enable_shared_from_this<connection::state>
   request_id send(command what, send_options how, reply_handler done);
   request_id send_all(std::vector<command> batch, send_options how, replies_handler done);
   void post_cancel(request_id which);
-  void post_subscribe(subscription what, reply_handler done);
-  void post_unsubscribe(subscription what, reply_handler done);
+  void subscribe(subscription what, reply_handler done);
+  void unsubscribe(subscription what, reply_handler done);
   void post_settled(std::move_only_function<void(result<void>)> done);
   /// Refuses new requests from now on; closes when the last has been answered, or at once. `done`
   /// is called when nothing runs any more.
