@@ -9,11 +9,12 @@ namespace {
 
 std::vector<command> collect() {
   std::vector<command> all;
+  // Help lists them so: the parts of a group stand together.
   for (const auto part :
        {server_commands, job_commands, queue_commands, dead_letter_commands, cron_commands,
-        event_commands, lock_commands, progress_commands, backup_commands, program_commands,
-        cache_commands, limit_commands, session_commands, claim_commands, group_commands,
-        cache_number_commands, correlation_commands}) {
+        event_commands, group_commands, lock_commands, progress_commands, correlation_commands,
+        cache_commands, claim_commands, cache_number_commands, limit_commands, session_commands,
+        backup_commands, program_commands}) {
     for (command& one : part()) all.push_back(std::move(one));
   }
   return all;

@@ -29,12 +29,12 @@ void print_progress(const context& with, const json::value& entry) {
 }
 
 void print_jobs(const context& with, const json::array& jobs) {
-  table rows({{.title = "job"},
-              {.title = "queue"},
-              {.title = "type"},
-              {.title = "status"},
-              {.title = "attempts", .to = align::right},
-              {.title = "made"}});
+  table rows({{.title = "JOB"},
+              {.title = "QUEUE"},
+              {.title = "TYPE"},
+              {.title = "STATUS"},
+              {.title = "ATTEMPTS", .to = align::right},
+              {.title = "MADE"}});
   for (const json::value& job : jobs) {
     rows.add({text_at(job, "id"), text_at(job, "queue"), text_at(job, "type"),
               text_at(job, "status"),
@@ -45,11 +45,11 @@ void print_jobs(const context& with, const json::array& jobs) {
 }
 
 void print_events(const context& with, const json::array& events) {
-  table rows({{.title = "stream"},
-              {.title = "event"},
-              {.title = "offset", .to = align::right},
-              {.title = "source"},
-              {.title = "published"}});
+  table rows({{.title = "STREAM"},
+              {.title = "EVENT"},
+              {.title = "OFFSET", .to = align::right},
+              {.title = "SOURCE"},
+              {.title = "PUBLISHED"}});
   for (const json::value& event : events) {
     rows.add({text_at(event, "stream"), text_at(event, "type"),
               std::to_string(count_at(event, "offset")), text_at(event, "source"),

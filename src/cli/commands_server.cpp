@@ -7,7 +7,7 @@ namespace millrace::cli {
 std::vector<command> server_commands() {
   return {
       {.name = "serve",
-       .purpose = "Run a server: the queue, its API, its dashboard.",
+       .purpose = "Run a server: everything that millrace has, behind its API.",
        .options = serve_options(),
        .examples =
            {"millrace serve",

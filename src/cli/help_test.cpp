@@ -2,6 +2,7 @@
 
 #include "captured.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,6 +44,16 @@ std::string_view call_in(std::string_view example) {
   std::string_view call = example.substr(begin);
   if (call.ends_with(')')) call.remove_suffix(1);
   return call;
+}
+
+TEST(Help, NamesEveryGroupOfCommandsOnce) {
+  const std::string help = program_help();
+  for (const command& one : all_commands()) {
+    const std::string line = fmt::format("\n  {} ", one.name.substr(0, one.name.find(' ')));
+    const std::size_t first = help.find(line);
+    ASSERT_NE(first, std::string::npos) << one.name;
+    EXPECT_EQ(help.find(line, first + 1), std::string::npos) << one.name;
+  }
 }
 
 TEST(Help, HasExamplesThatParse) {
