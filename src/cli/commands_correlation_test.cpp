@@ -1,5 +1,5 @@
+#include "at_a_server.hpp"
 #include "json_view.hpp"
-#include "served.hpp"
 
 #include <millrace/base/json.hpp>
 
@@ -14,17 +14,7 @@ namespace {
 
 using words = std::vector<std::string>;
 
-class CorrelationCommand : public ::testing::Test {
-protected:
-  exit_code run(words args) { return server_.world.run(std::move(args)); }
-  [[nodiscard]] std::string out() const { return server_.world.out.str(); }
-  [[nodiscard]] std::string err() const { return server_.world.err.str(); }
-  [[nodiscard]] static bool holds(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-  }
-
-  served server_;
-};
+class CorrelationCommand : public AtAServer {};
 
 TEST_F(CorrelationCommand, ShowsJobsAndEvents) {
   ASSERT_EQ(run({"enqueue", "mail", "{}", "--type", "send", "--correlation-id", "c 1"}),

@@ -1,5 +1,5 @@
+#include "at_a_server.hpp"
 #include "json_view.hpp"
-#include "served.hpp"
 
 #include <millrace/base/json.hpp>
 
@@ -17,17 +17,7 @@ namespace {
 
 using words = std::vector<std::string>;
 
-class EventCommands : public ::testing::Test {
-protected:
-  exit_code run(words args) { return server_.world.run(std::move(args)); }
-  [[nodiscard]] std::string out() const { return server_.world.out.str(); }
-  [[nodiscard]] std::string err() const { return server_.world.err.str(); }
-  [[nodiscard]] static bool holds(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-  }
-
-  served server_;
-};
+class EventCommands : public AtAServer {};
 
 TEST_F(EventCommands, PublishedEventsAreShownInOrder) {
   ASSERT_EQ(run({"events", "publish", "f", "first", R"({"n":1})", "--source", "me"}),

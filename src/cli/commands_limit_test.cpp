@@ -1,5 +1,5 @@
+#include "at_a_server.hpp"
 #include "json_view.hpp"
-#include "served.hpp"
 
 #include <millrace/base/json.hpp>
 
@@ -14,15 +14,7 @@ namespace {
 
 using words = std::vector<std::string>;
 
-class LimitCommands : public ::testing::Test {
-protected:
-  exit_code run(words args) { return server_.world.run(std::move(args)); }
-  [[nodiscard]] std::string out() const { return server_.world.out.str(); }
-  [[nodiscard]] std::string err() const { return server_.world.err.str(); }
-  [[nodiscard]] json::value printed() const { return parse_json(out()).value(); }
-
-  served server_;
-};
+class LimitCommands : public AtAServer {};
 
 TEST_F(LimitCommands, CheckEndsWithOneWhenALimitRefuses) {
   const words check{"limit", "check", "user=42", "--limit", "2/1h"};

@@ -1,5 +1,5 @@
+#include "at_a_server.hpp"
 #include "json_view.hpp"
-#include "served.hpp"
 
 #include <millrace/base/json.hpp>
 
@@ -18,12 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 using words = std::vector<std::string>;
 
-class Commands : public ::testing::Test {
+class Commands : public AtAServer {
 protected:
-  exit_code run(words args) { return server_.world.run(std::move(args)); }
-  [[nodiscard]] std::string out() const { return server_.world.out.str(); }
-  [[nodiscard]] std::string err() const { return server_.world.err.str(); }
-
   // Makes a job and gives its id.
   std::string enqueue(words args) {
     args.insert(args.begin(), "enqueue");
@@ -32,15 +28,6 @@ protected:
     id.pop_back();
     return id;
   }
-
-  // What `--json` printed.
-  [[nodiscard]] json::value printed() const { return parse_json(out()).value(); }
-
-  [[nodiscard]] static bool holds(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-  }
-
-  served server_;
 };
 
 TEST_F(Commands, EnqueuePrintsTheIdThatJobShows) {
