@@ -5,7 +5,6 @@
 
 #include <boost/json/value.hpp>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 #include <sstream>
