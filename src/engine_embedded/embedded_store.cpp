@@ -121,7 +121,7 @@ public:
 
 private:
   void run_writer();
-  /// While the writer sleeps: executes it on this thread, while the syncer's wakes up. False, and
+  /// While the writer sleeps: executes it on this thread, and more while it is synced. False, and
   /// nothing else, where it is better left to the writer.
   [[nodiscard]] bool execute_here(std::vector<engine::transaction>& batch, commit_handler& done);
   /// There is little to do: groups are small, and so is the log.
@@ -192,13 +192,13 @@ void store_impl::submit(std::vector<engine::transaction> batch, commit_handler d
 bool store_impl::execute_here(std::vector<engine::transaction>& batch, commit_handler& done) {
   if (batch.size() != 1 || batch[0].steps.size() > steps_executed_here_max) return false;
   if (!inbox_.stand_in(batch.size())) return false;
-  if (failing_ || !quiet() || !syncer_.expect()) {
+  if (failing_ || !quiet() || !syncer_.idle()) {
     inbox_.taken(batch.size());
     inbox_.step_back(std::nullopt);
     return false;
   }
   // A handler is called on a thread of the engine, never from within the call.
-  at_once_ = log_syncer::where::apart;
+  at_once_ = log_syncer::where::apart_at_once;
   taken_.emplace_back(submission{.batch = std::move(batch), .done = std::move(done)});
   run_group();
   // Whoever waited for what this has brought has asked by now, and is answered when the sync ends.
@@ -349,7 +349,7 @@ void store_impl::finish_group(result<group_report> report) {
       syncer_.add(log_syncer::when::behind_others, place, take_answers());
     }
   }
-  if (place == log_syncer::where::apart) tell();
+  if (place != log_syncer::where::here) tell();
 }
 
 void store_impl::refuse_group(const error& why) {

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <chrono>
 #include <utility>
 
 namespace millrace::embedded {
@@ -38,19 +37,13 @@ void log_syncer::add(when condition, where place, answers give) {
   }
   waiting_.push_back({condition, std::move(give)});
   lock.unlock();
-  // Told last: who looks out for it goes for the mutex at once.
-  expected_ = false;
   added_.notify_one();
+  if (place == where::apart_at_once) std::this_thread::yield();
 }
 
-bool log_syncer::expect() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (busy_ || !waiting_.empty()) return false;
-    expected_ = true;
-  }
-  added_.notify_one();
-  return true;
+bool log_syncer::idle() {
+  const std::lock_guard lock(mutex_);
+  return !busy_ && waiting_.empty();
 }
 
 bool log_syncer::wait_for_room() {
@@ -77,25 +70,11 @@ void log_syncer::settle(std::vector<group>& groups) {
   if (broken_ && !was_broken) failed_(*broken_);
 }
 
-void log_syncer::look_out() const {
-  // Building a group of one takes less; going to sleep and waking up again would take as long.
-  constexpr auto longest = std::chrono::microseconds{200};
-  const auto until = std::chrono::steady_clock::now() + longest;
-  while (expected_ && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-}
-
 void log_syncer::run() {
   std::vector<group> groups;
   std::unique_lock lock(mutex_);
   while (true) {
-    added_.wait(lock, [this] { return closing_ || expected_ || !waiting_.empty(); });
-    if (expected_ && !closing_) {
-      lock.unlock();
-      look_out();
-      lock.lock();
-      expected_ = false;
-      if (waiting_.empty()) continue;
-    }
+    added_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
     if (waiting_.empty()) return;
     std::swap(groups, waiting_);
     busy_ = true;

@@ -2,7 +2,6 @@
 
 #include <millrace/base/error.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -16,11 +15,10 @@ namespace millrace::embedded {
 /// Syncs the log on a thread of its own, so that the next group is built meanwhile, and gives the
 /// answers of a group once it is on disk. Groups are answered in the order in which they came.
 /// Where nothing is to be built meanwhile, the thread that adds a group may settle it itself, which
-/// saves waking another; or it says beforehand that one will come, and the thread wakes up while
-/// the group is being built.
+/// saves waking another; or it hands its processor over as well, when it has more to do.
 ///
 /// Errors:    once a sync has failed nothing is synced any more: it is not known what is on disk.
-/// Threading: `add`, `expect`, `wait_for_room` and `drain` from one thread at a time (the writer).
+/// Threading: `add`, `idle`, `wait_for_room` and `drain` from one thread at a time (the writer).
 class log_syncer final {
 public:
   /// Gives the answers; with an error, that instead of them.
@@ -37,12 +35,13 @@ public:
   log_syncer& operator=(const log_syncer&) = delete;
 
   enum class when { synced, behind_others };
-  /// `here`: on the calling thread, unless another group comes before it.
-  enum class where { apart, here };
+  /// `here`: on the calling thread, unless another group comes before it. `apart_at_once`: as
+  /// `apart`, and the sync begins before this returns, as a rule. A thread that is woken is often
+  /// put where the one that wakes it runs, and would begin when that one has nothing left to do.
+  enum class where { apart, apart_at_once, here };
   void add(when condition, where place, answers give);
-  /// Wakes the thread for a group that is added `apart` very soon. False, and nothing else, while
-  /// groups are being settled.
-  [[nodiscard]] bool expect();
+  /// No group is being settled, or waits for it.
+  [[nodiscard]] bool idle();
   /// Until one more group would not have to wait for more than the sync that runs, if one does:
   /// whether one does.
   bool wait_for_room();
@@ -56,8 +55,6 @@ private:
   };
 
   void run();
-  /// Until the expected group is there, or is late.
-  void look_out() const;
   /// Syncs if one of them needs it, and answers them. Requires: `busy_` is this thread's doing.
   void settle(std::vector<group>& groups);
 
@@ -73,8 +70,6 @@ private:
   /// A thread settles groups.
   bool busy_{false};
   bool closing_{false};
-  /// Read without the mutex by the thread that looks out for the group.
-  std::atomic<bool> expected_{false};
   /// Touched by the thread that is busy alone: why a sync failed, and groups being settled here.
   std::optional<error> broken_;
   std::vector<group> here_;
