@@ -2,24 +2,33 @@
 // goals.
 //
 //   redis_queue_bench --redis redis://127.0.0.1:6379 [--jobs 200000] [--callers 50] [--runs 5]
-//   [--once] [--json]
+//   [--once] [--json] [--pickup]
 //
 // Every figure is a median of the runs with its spread; --once makes one run, --json prints one
-// JSON object a figure for `bench/queue_bench`. Every job is counted: a run that loses or doubles
-// one ends with an error. The server should hold nothing else.
+// JSON object a figure for `bench/queue_bench`, --pickup measures that alone. Every job is counted:
+// a run that loses or doubles one ends with an error. The server should hold nothing else.
 #include "queue_load.hpp"
 
 #include <millrace/engine_redis/redis_store.hpp>
 #include <millrace/redis/connection.hpp>
 
+#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace millrace::bench {
 namespace {
@@ -75,6 +84,40 @@ private:
   double last_{0};
 };
 
+/// The least that a job which is handed over can take: a PING and its answer over a bare socket,
+/// with a pause before each.
+void measure_round_trip(const settings& with, report& out) {
+  constexpr std::size_t wanted = 1000;
+  constexpr std::string_view ping = "PING\r\n";
+  constexpr std::string_view pong = "+PONG\r\n";
+  auto where = redis::parse_address(with.redis, "--redis");
+  if (!where) stop(where.error().detail);
+  asio::io_context context(1);
+  asio::ip::tcp::socket socket(context);
+  asio::connect(socket,
+                asio::ip::tcp::resolver(context).resolve(where->host, std::to_string(where->port)));
+  socket.set_option(asio::ip::tcp::no_delay(true));
+  std::vector<double> micros;
+  std::array<char, pong.size()> answer{};
+  for (std::size_t i = 0; i < wanted; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    const auto began = steady::now();
+    asio::write(socket, asio::buffer(ping));
+    asio::read(socket, asio::buffer(answer));
+    micros.push_back(std::chrono::duration<double, std::micro>(steady::now() - began).count());
+    if (std::string_view{answer.data(), answer.size()} != pong) stop("PING is not answered");
+  }
+  std::ranges::sort(micros);
+  const std::string guarantee = "a PING and its answer, bare socket";
+  out.add({"limit", "pickup when idle p50", micros[wanted / 2] / 1000, "ms", guarantee});
+  out.add({"limit", "pickup when idle p99", micros[wanted * 99 / 100] / 1000, "ms", guarantee});
+}
+
+void one_pickup(engine::store& store, const settings& with, report& out) {
+  measure_round_trip(with, out);
+  measure_pickup(store, to_string(store.traits().strongest), out);
+}
+
 void one_run(const settings& with, report& out) {
   constexpr std::size_t bulk = 50;
   server_cpu cpu(with.redis);
@@ -101,14 +144,20 @@ void one_run(const settings& with, report& out) {
   const double apart = finish_all_in_two_calls(*store, with);
   out.add({"millrace", "take → done, two calls", rate(apart), "jobs/s", kept});
   add_cpu("take → done, two calls");
-  measure_pickup(*store, kept, out);
+  one_pickup(*store, with, out);
 }
 
 int run(int argc, char** argv) {
   const settings with = parse(argc, argv);
   if (with.redis.empty()) stop("--redis URL is needed");
   report out(with.json);
-  for (int i = 0; i < with.runs; ++i) one_run(with, out);
+  for (int i = 0; i < with.runs; ++i) {
+    if (with.pickup_only) {
+      one_pickup(*open_store(with), with, out);
+    } else {
+      one_run(with, out);
+    }
+  }
   out.print();
   return 0;
 }

@@ -73,13 +73,19 @@ exit_code stats(context& with) {
     const auto print = [&with](std::string_view name, const std::string& text) {
       with.around.out << fmt::format("{:<12} {}\n", name, text);
     };
-    print("entries", grouped(count_at(body, "entries")));
-    print("bytes", fmt::format("{} of {}", grouped(count_at(body, "bytes")),
-                               grouped(count_at(body, "bytes_max"))));
+    if (const json::value* why = member(body, "error")) {
+      print("store", fmt::format("away: {}", printable(text_at(*why, "detail"))));
+    } else {
+      print("entries", grouped(count_at(body, "entries")));
+      print("bytes", fmt::format("{} of {}", grouped(count_at(body, "bytes")),
+                                 grouped(count_at(body, "bytes_max"))));
+    }
     print("hit rate", percent(body, "hit_rate"));
     for (const char* name :
          {"hits", "stale", "misses", "puts", "evicted", "expired", "claims", "undecodable"}) {
-      print(name, grouped(count_at(body, name)));
+      // What the store alone knows is null while it is away.
+      const json::value* number = member(body, name);
+      if (number != nullptr && !number->is_null()) print(name, grouped(count_at(body, name)));
     }
     print("average ttl", span_of(body, "average_ttl"));
     if (count_at(body, "loads") > 0) {

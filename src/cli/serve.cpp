@@ -173,13 +173,37 @@ void reload(const context& with, http::server& server, const observe::logger& lo
   log_reload(log, "cache", "families", server.change_families(std::move(families)), count);
 }
 
+// One line when the server of the store is lost, one when it is there again.
+class outage_log final {
+public:
+  explicit outage_log(const observe::logger& log) : log_(log) {}
+
+  void note(const error* why) {
+    const auto now = std::chrono::steady_clock::now();
+    if (why != nullptr) {
+      since_ = now;
+      log_.event(observe::log_level::warning, "store_lost",
+                 {{"code", why->code}, {"error", why->detail}});
+      return;
+    }
+    const std::chrono::duration<double> away = now - since_;
+    log_.event(observe::log_level::info, "store_back", {{"away_seconds", away.count()}});
+  }
+
+private:
+  const observe::logger& log_;
+  std::chrono::steady_clock::time_point since_;
+};
+
 exit_code serve_with(context& with, const serve_settings& settings) {
   const observe::logger log{
       {.format = settings.log_format, .level = settings.log_level, .to = &with.around.err}};
   for (const std::string& warning : settings.warnings) {
     log.event(observe::log_level::warning, "configuration", {{"warning", warning}});
   }
-  auto engine = with.engine.open(settings.engine);
+  engine_settings asked = settings.engine;
+  asked.on_outage = [watch = outage_log{log}](const error* why) mutable { watch.note(why); };
+  auto engine = with.engine.open(asked);
   if (!engine) {
     const exit_code code = fail_to_start(with, engine.error());
     // Its server is away, and may come back.

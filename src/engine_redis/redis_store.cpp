@@ -54,6 +54,7 @@ public:
 
 private:
   [[nodiscard]] redis::connection_options connection_options();
+  void tell_outage(redis::link_state now, const error* why);
   /// Runs on the engine's thread and waits for it. Only while opening and closing.
   void run_there(std::move_only_function<void(std::promise<void>&)> what);
 
@@ -61,6 +62,9 @@ private:
   engine::wakeups hints_;
   engine::store_traits traits_;
   std::atomic<std::size_t> pending_{0};
+  /// Of the engine's thread: whether there was a connection, and there is none.
+  bool is_reached_{false};
+  bool is_away_{false};
 
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
@@ -119,8 +123,18 @@ redis::connection_options store_impl::connection_options() {
   };
   out.on_state = [this](redis::link_state now, const error* why) {
     if (dispatcher_) dispatcher_->link_changed(now, why);
+    tell_outage(now, why);
   };
   return out;
+}
+
+void store_impl::tell_outage(redis::link_state now, const error* why) {
+  const bool lost = now == redis::link_state::down && is_reached_ && !is_away_;
+  const bool found = now == redis::link_state::ready;
+  const bool back = found && is_away_;
+  is_reached_ = is_reached_ || found;
+  is_away_ = (is_away_ || lost) && !found;
+  if ((lost || back) && with_.on_outage != nullptr) with_.on_outage(lost ? why : nullptr);
 }
 
 result<void> store_impl::connect() {

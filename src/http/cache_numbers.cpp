@@ -59,16 +59,21 @@ double hit_rate(const cache::cache_numbers& of) noexcept {
   return all > 0 ? found / all : 0;
 }
 
-void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
+void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers* of_store,
                           const cache::cache_numbers& of_process) {
+  if (of_store != nullptr) {
+    const std::array metrics{
+        metric{"entries", "gauge", "Entries in the cache.", of_store->entries},
+        metric{"bytes", "gauge", "What they count against the quota.", of_store->bytes},
+        metric{"bytes_max", "gauge", "The quota.", of_store->bytes_max},
+        metric{"claims", "gauge", "Keys that are being filled.", of_store->claims},
+        metric{"evictions_total", "counter", "Entries that had to go to make room.",
+               of_store->evicted},
+        metric{"expired_total", "counter", "Entries whose time was over.", of_store->expired},
+    };
+    append_metrics(out, "cache", metrics);
+  }
   const std::array metrics{
-      metric{"entries", "gauge", "Entries in the cache.", of_store.entries},
-      metric{"bytes", "gauge", "What they count against the quota.", of_store.bytes},
-      metric{"bytes_max", "gauge", "The quota.", of_store.bytes_max},
-      metric{"claims", "gauge", "Keys that are being filled.", of_store.claims},
-      metric{"evictions_total", "counter", "Entries that had to go to make room.",
-             of_store.evicted},
-      metric{"expired_total", "counter", "Entries whose time was over.", of_store.expired},
       metric{"hits_total", "counter", "Reads that found a fresh value.", of_process.hits},
       metric{"stale_total", "counter", "Reads that found a stale value.", of_process.stale},
       metric{"misses_total", "counter", "Reads that found nothing.", of_process.misses},
@@ -138,18 +143,25 @@ void append_family_metrics(std::string& out, const std::vector<cache::family_num
   }
 }
 
-void append_open_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
+void append_open_cache_numbers(std::string& out, const engine::read_cache_stats::numbers* of_store,
                                const cache::cache_numbers& of_process) {
   const auto at = std::back_inserter(out);
-  fmt::format_to(
-      at,
-      R"({{"entries":{},"bytes":{},"bytes_max":{},"claims":{},"evicted":{},)"
-      R"("expired":{},"hits":{},"stale":{},"misses":{},"hit_rate":{:.4f},"near_hits":{},"puts":{},)"
-      R"("loads":{},"failed_loads":{},"undecodable":{})",
-      of_store.entries, of_store.bytes, of_store.bytes_max, of_store.claims, of_store.evicted,
-      of_store.expired, of_process.hits, of_process.stale, of_process.misses, hit_rate(of_process),
-      of_process.near_hits, of_process.puts, of_process.loads, of_process.failed_loads,
-      of_process.undecodable);
+  if (of_store == nullptr) {
+    out += R"({"entries":null,"bytes":null,"bytes_max":null,"claims":null,"evicted":null,)"
+           R"("expired":null)";
+  } else {
+    fmt::format_to(at,
+                   R"({{"entries":{},"bytes":{},"bytes_max":{},"claims":{},"evicted":{},)"
+                   R"("expired":{})",
+                   of_store->entries, of_store->bytes, of_store->bytes_max, of_store->claims,
+                   of_store->evicted, of_store->expired);
+  }
+  fmt::format_to(at,
+                 R"(,"hits":{},"stale":{},"misses":{},"hit_rate":{:.4f},"near_hits":{},"puts":{},)"
+                 R"("loads":{},"failed_loads":{},"undecodable":{})",
+                 of_process.hits, of_process.stale, of_process.misses, hit_rate(of_process),
+                 of_process.near_hits, of_process.puts, of_process.loads, of_process.failed_loads,
+                 of_process.undecodable);
   append_seconds(out, R"(,"average_ttl":)", of_process.average_ttl);
   append_seconds(out, R"(,"average_load":)", of_process.average_load);
   out += R"(,"top":[)";
@@ -174,8 +186,8 @@ void append_near_usage(std::string& out, const cache::local_cache_usage& near) {
                  near.bytes, near.bytes_max, near.evictions);
 }
 
-void append_family_numbers(std::string& out, const cache::family_numbers& of, std::uint64_t entries,
-                           std::uint64_t bytes) {
+void append_family_numbers(std::string& out, const cache::family_numbers& of,
+                           const std::optional<family_count>& held) {
   const auto at = std::back_inserter(out);
   out += R"({"family":)";
   if (of.name.empty()) {
@@ -194,9 +206,13 @@ void append_family_numbers(std::string& out, const cache::family_numbers& of, st
                  figures.undecodable, figures.evictions);
   append_seconds(out, R"(,"average_ttl":)", figures.average_ttl());
   append_seconds(out, R"(,"average_load":)", figures.average_load_time());
-  fmt::format_to(
-      at, R"(,"entries":{},"bytes":{},"near_entries":{},"near_bytes":{},"near_evictions":{}}})",
-      entries, bytes, of.near.entries, of.near.bytes, of.near.evictions);
+  if (held) {
+    fmt::format_to(at, R"(,"entries":{},"bytes":{})", held->entries, held->bytes);
+  } else {
+    out += R"(,"entries":null,"bytes":null)";
+  }
+  fmt::format_to(at, R"(,"near_entries":{},"near_bytes":{},"near_evictions":{}}})", of.near.entries,
+                 of.near.bytes, of.near.evictions);
 }
 
 void append_family(std::string& out, const cache::family_spec& of, duration default_ttl) {

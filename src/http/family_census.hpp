@@ -3,6 +3,7 @@
 #include <millrace/base/awaitable.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/cache/shared_cache.hpp>
+#include <millrace/http/cache_codec.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -12,11 +13,6 @@
 #include <string>
 
 namespace millrace::http {
-
-struct family_count {
-  std::uint64_t entries{0};
-  std::uint64_t bytes{0};
-};
 
 /// What the store holds of each family.
 struct family_counts {

@@ -31,10 +31,10 @@ error no_such_family(const service& with, std::string_view name) {
           "family", std::nullopt};
 }
 
-// borrows: awaited in place
+// What the store holds of each family is not counted where it is away. borrows: awaited in place
 awaitable<result<void>> append_families(service& with, std::string& body,
                                         const std::optional<std::string>& only,
-                                        std::uint64_t entries) {
+                                        std::optional<std::uint64_t> entries) {
   auto numbers = with.cache.numbers_by_family();
   if (only) std::erase_if(numbers, [&](const auto& one) { return one.name != *only; });
   body += R"(,"families":[)";
@@ -42,15 +42,23 @@ awaitable<result<void>> append_families(service& with, std::string& body,
     body += ']';
     co_return result<void>();
   }
-  const auto counts = co_await with.census.count(with.cache, with.project, entries);
-  if (!counts) co_return std::unexpected(counts.error());
+  std::optional<family_counts> counts;
+  if (entries) {
+    auto counted = co_await with.census.count(with.cache, with.project, *entries);
+    if (!counted) co_return std::unexpected(std::move(counted.error()));
+    counts = std::move(*counted);
+  }
   for (const cache::family_numbers& one : numbers) {
     if (&one != &numbers.front()) body += ',';
-    const auto held = counts->of.find(one.name);
-    const family_count count = held == counts->of.end() ? family_count{} : held->second;
-    append_family_numbers(body, one, count.entries, count.bytes);
+    std::optional<family_count> held;
+    if (counts) {
+      const auto of = counts->of.find(one.name);
+      held = of == counts->of.end() ? family_count{} : of->second;
+    }
+    append_family_numbers(body, one, held);
   }
-  fmt::format_to(std::back_inserter(body), R"(],"families_estimated":{})", counts->estimated);
+  fmt::format_to(std::back_inserter(body), R"(],"families_estimated":{})",
+                 counts && counts->estimated);
   co_return result<void>();
 }
 
@@ -67,18 +75,23 @@ awaitable<response> show_cache_stats(service& with, request& what) {
   }
   const auto of_store =
       co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
-  if (!of_store) co_return problem(of_store.error());
   cache::cache_numbers numbers = with.cache.numbers();
   if (only) std::erase_if(numbers.top, [&](const auto& one) { return one.family != *only; });
   std::string body;
-  append_open_cache_numbers(body, *of_store, numbers);
+  append_open_cache_numbers(body, of_store ? &*of_store : nullptr, numbers);
+  if (!of_store) {
+    body += R"(,"error":)";
+    append_problem(body, of_store.error());
+  }
   body += R"(,"near":)";
   if (const auto* near = with.cache.near()) {
     append_near_usage(body, near->usage());
   } else {
     body += "null";
   }
-  const auto done = co_await append_families(with, body, only, of_store->entries);
+  std::optional<std::uint64_t> entries;
+  if (of_store) entries = of_store->entries;
+  const auto done = co_await append_families(with, body, only, entries);
   if (!done) co_return problem(done.error());
   body += '}';
   co_return json_response(std::move(body));

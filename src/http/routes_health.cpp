@@ -184,6 +184,37 @@ awaitable<response> show_ready(service& with, request& what) {
 
 namespace {
 
+/// What the store alone knows.
+struct stored_numbers {
+  timestamp now;
+  std::vector<engine::queue_info> queues;
+  engine::read_cache_stats::numbers cached;
+  std::uint64_t sessions{0};
+};
+
+// borrows: awaited in place
+awaitable<result<stored_numbers>> read_stored(service& with) {
+  const auto now = co_await engine::ask(with.store, engine::read_clock{});
+  if (!now) co_return std::unexpected(now.error());
+  auto queues = co_await all_queues(with);
+  if (!queues) co_return std::unexpected(queues.error());
+  const auto cached =
+      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
+  if (!cached) co_return std::unexpected(cached.error());
+  const auto sessions =
+      co_await engine::ask(with.store, engine::list_sessions{.project = with.project, .limit = 1});
+  if (!sessions) co_return std::unexpected(sessions.error());
+  co_return stored_numbers{*now, std::move(*queues), *cached, sessions->count};
+}
+
+void append_stored_metrics(std::string& out, const stored_numbers& of) {
+  append_queue_metrics(out, of.queues, of.now);
+  fmt::format_to(std::back_inserter(out),
+                 "# HELP millrace_sessions Sessions that have not ended.\n"
+                 "# TYPE millrace_sessions gauge\nmillrace_sessions {}\n",
+                 of.sessions);
+}
+
 void append_stream_metrics(std::string& out, const sse_hub::totals& of) {
   const auto add = [&out](std::string_view name, std::string_view kind, std::string_view help,
                           auto number) {
@@ -204,34 +235,26 @@ void append_stream_metrics(std::string& out, const sse_hub::totals& of) {
 awaitable<response> show_metrics(service& with, request& what) {
   const auto checked = check_no_query(what);
   if (!checked) co_return problem(checked.error());
-  const auto now = co_await engine::ask(with.store, engine::read_clock{});
-  if (!now) co_return problem(now.error());
-  const auto queues = co_await all_queues(with);
-  if (!queues) co_return problem(queues.error());
-  const auto cached =
-      co_await engine::ask(with.store, engine::read_cache_stats{.project = with.project});
-  if (!cached) co_return problem(cached.error());
-  const auto sessions =
-      co_await engine::ask(with.store, engine::list_sessions{.project = with.project, .limit = 1});
-  if (!sessions) co_return problem(sessions.error());
+  // What this process counts is of most use while the store is away.
+  const auto stored = co_await read_stored(with);
   response answer{.content_type = metrics_type};
   fmt::format_to(std::back_inserter(answer.body),
                  "# HELP millrace_build_info What runs here.\n# TYPE millrace_build_info gauge\n"
                  "millrace_build_info{{version=\"{}\",engine=\"{}\"}} 1\n"
                  "# HELP millrace_uptime_seconds Since the server was made.\n"
-                 "# TYPE millrace_uptime_seconds gauge\nmillrace_uptime_seconds {:.3f}\n",
-                 with.options.version, with.store.traits().engine, uptime_seconds(with));
-  append_queue_metrics(answer.body, *queues, *now);
+                 "# TYPE millrace_uptime_seconds gauge\nmillrace_uptime_seconds {:.3f}\n"
+                 "# HELP millrace_store_up Whether the store answers; what it would say is left "
+                 "out otherwise.\n"
+                 "# TYPE millrace_store_up gauge\nmillrace_store_up {}\n",
+                 with.options.version, with.store.traits().engine, uptime_seconds(with),
+                 stored ? 1 : 0);
+  if (stored) append_stored_metrics(answer.body, *stored);
   const cache::cache_numbers numbers = with.cache.numbers();
-  append_cache_metrics(answer.body, *cached, numbers);
+  append_cache_metrics(answer.body, stored ? &stored->cached : nullptr, numbers);
   if (const auto* near = with.cache.near()) {
     append_near_metrics(answer.body, near->usage(), numbers.near_hits);
   }
   append_family_metrics(answer.body, with.cache.numbers_by_family());
-  fmt::format_to(std::back_inserter(answer.body),
-                 "# HELP millrace_sessions Sessions that have not ended.\n"
-                 "# TYPE millrace_sessions gauge\nmillrace_sessions {}\n",
-                 sessions->count);
   with.numbers.append_to(answer.body);
   append_limit_metrics(answer.body, with.limits.numbers());
   append_stream_metrics(answer.body, with.streams.numbers());

@@ -70,7 +70,8 @@ millrace::result<millrace::cli::opened_engine> open_redis(
                                                  .cache_bytes_max = settings.cache_bytes_max,
                                                  .strongest = redis.strongest,
                                                  .connect_timeout = redis.connect_timeout,
-                                                 .request_timeout = redis.request_timeout});
+                                                 .request_timeout = redis.request_timeout,
+                                                 .on_outage = settings.on_outage});
   if (!opened) return std::unexpected(std::move(opened.error()));
   near_cache* const kept = near->get();
   if (kept != nullptr) (*opened)->tell_cache_changes(*kept, kept->age_max() / 4);

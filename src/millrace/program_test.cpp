@@ -205,6 +205,23 @@ TEST_F(ProgramOnRedis, SharesItsJobsAmongServersAndLeavesNothingInTheDirectory) 
   EXPECT_FALSE(std::filesystem::exists(directory_ / ".millrace"));
 }
 
+TEST_F(ProgramOnRedis, TellsThatItsRedisIsLostAndThatItIsBack) {
+  const auto server = serve({"--redis", redis_.url()});
+  redis_.kill();
+  EXPECT_TRUE(server->wait_for_error(" warning store_lost code=")) << server->err();
+  const ended numbers = at(*server, {"cache", "stats"});
+  EXPECT_EQ(numbers.code, 0) << numbers.err;
+  EXPECT_TRUE(numbers.out.starts_with("store        away: ")) << numbers.out;
+  EXPECT_TRUE(holds(numbers.out, "\nhits         0\n")) << numbers.out;
+  child_process scrape{{"/usr/bin/curl", "-fsS", address_of(*server) + "/metrics"}, directory_};
+  EXPECT_EQ(scrape.wait(), 0) << scrape.err();
+  EXPECT_TRUE(holds(scrape.out(), "\nmillrace_store_up 0\n")) << scrape.out();
+  EXPECT_TRUE(holds(scrape.out(), "\nmillrace_cache_hits_total 0\n")) << scrape.out();
+  redis_.restart();
+  EXPECT_TRUE(server->wait_for_error(" info store_back away_seconds=")) << server->err();
+  EXPECT_EQ(stop(*server), 0) << server->err();
+}
+
 TEST_F(ProgramOnRedis, SaysWhatIsWrongWithTheServer) {
   const ended no_url = run({"serve", "--redis", "localhost"});
   EXPECT_EQ(no_url.code, 2);

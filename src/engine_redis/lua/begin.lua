@@ -94,6 +94,7 @@ later.scores = {}    -- sorted set -> {member -> score, or false to take it out}
 later.appended = {}  -- list -> {element, …}
 later.met = {}       -- keys that are known to be what they are to be written as
 hints.available, hints.jobs, hints.cache, hints.topics = {}, {}, {}, {}
+hints.crons = false
 
 -- Emptied, it need not grow again.
 local function emptied(map)
@@ -110,13 +111,13 @@ function hints.forget()
   hints.jobs, hints.cache, hints.topics = fresh(hints.jobs), fresh(hints.cache), fresh(hints.topics)
 end
 
-at_each_call(function()
-  hints.forget()
+-- What a call that failed has left; one that did not leaves nothing.
+function later.forget()
   emptied(later.fields)
   emptied(later.removed)
   emptied(later.scores)
   emptied(later.appended)
-end)
+end
 
 local at_once = 4000  -- arguments of one command; Lua's stack holds 8000
 

@@ -59,7 +59,7 @@ local struct_pack, struct_unpack = struct.pack, struct.unpack
 local last_key, last_text, last_defaults
 -- Somebody has, since work last began.
 local cold = true
-local has_layout, store_field
+local has_layout, its_store, store_field
 local layout_text = format('%d', limits.layout)
 local own_text, own_number  -- of a store
 
@@ -88,18 +88,24 @@ function state.read(text)
   state.swept, state.watched_until, state.locks_until, state.stores = 0, 0, 0, 0
 end
 
-function state.load(asked_time, store)
-  store_field = state.store_prefix .. store
+-- The numbers, the defaults, and what is kept of the store. Whoever changes anything changes the
+-- numbers: as long as they are those of the last call, all else is what it was.
+local function read_state(opening)
+  if last_text and keys[1] == last_key and not opening then
+    local kept = redis_call('HMGET', last_key, 'numbers', store_field)
+    if kept[1] == last_text then return last_text, last_defaults, kept[2], true end
+  end
   local kept = redis_call('HMGET', keys[1], 'layout', 'numbers', 'defaults', store_field)
-  local text, defaults, own = kept[2], kept[3], kept[4]
   has_layout = kept[1]
   if has_layout and has_layout ~= layout_text then refuse_layout(tonumber(has_layout) or 0) end
-  local real, seen = real_time(), nil
-  if text and text == last_text and keys[1] == last_key and defaults == last_defaults then
-    seen = state.real  -- and all else is what it was
-  else
-    seen = state.read(text)
-  end
+  return kept[2], kept[3], kept[4], false
+end
+
+function state.load(asked_time, store, opening)
+  if store ~= its_store then its_store, store_field = store, state.store_prefix .. store end
+  local text, defaults, own, is_as_before = read_state(opening)
+  local real, seen = real_time(), state.real
+  if not is_as_before then seen = state.read(text) end
   last_text = nil
   now = max(now, asked_time or real)
   -- Leases and counts from before the epoch are seen with other eyes.
@@ -170,6 +176,9 @@ function state.save(number, run_id)
   end
   own_text, own_number = struct_pack(format_of_store, state.real, number), number
   redis_call('HSET', keys[1], 'numbers', last_text, store_field, own_text)
-  if not has_layout then redis_call('HSET', keys[1], 'layout', layout_text) end
+  if not has_layout then
+    redis_call('HSET', keys[1], 'layout', layout_text)
+    has_layout = layout_text
+  end
   if run_id then redis_call('HSET', keys[1], 'run_id', run_id) end
 end

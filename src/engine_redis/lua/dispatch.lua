@@ -172,6 +172,8 @@ local function meet_stores(run_id)
   if begins then state.begin_epoch() end
 end
 
+local none_of_three = pack(0, 0, 0)
+
 -- Empty where there are none.
 local function hint_text()
   if not hints.crons and next(hints.available) == nil and #hints.jobs == 0 and
@@ -182,6 +184,9 @@ local function hint_text()
   for queue, available in pairs(hints.available) do
     count = count + 1
     out[count] = pack(queue.project, queue.name, available)
+  end
+  if #hints.jobs == 0 and #hints.cache == 0 and #hints.topics == 0 then
+    return pack(hints.crons, count) .. concat(out) .. none_of_three
   end
   local told, changed_jobs = {}, {}
   for _, job in ipairs(hints.jobs) do
@@ -299,12 +304,29 @@ local function begin_work()
   later.is_read(keys[1])
 end
 
+local nobody = {}
+-- What the last call named that named but queues.
+local named_text, named_queues, named_generation
+
 -- The queues and the jobs that the call names.
 local function meet_named()
+  local text = args[2]
+  if text == '' then
+    batch_queues = nobody
+    return
+  end
+  if text == named_text and queues.generation == named_generation then
+    batch_queues = named_queues
+    for i = 1, #batch_queues do queues.meet(batch_queues[i]) end
+    return
+  end
+  local named = {cmsgpack.unpack(text)}
   batch_queues = {}
-  if args[2] == '' then return end
-  local named = {cmsgpack.unpack(args[2])}
   for i = 1, named[1] do batch_queues[i] = queues.named(unpack(named, 3 * i - 1, 3 * i + 1)) end
+  if #named == 3 * named[1] + 1 then
+    named_text, named_queues, named_generation = text, batch_queues, queues.generation
+    return
+  end
   local wanted = {}
   for i = 3 * named[1] + 2, #named, 2 do
     local ids = wanted[named[i]]
@@ -354,7 +376,7 @@ local function run()
     parts.need('permissions')
     state.check_permissions()
   end
-  state.load(manual_clock and time, store)
+  state.load(manual_clock and time, store, opening)
   local last = state.last_number
   if last and not opening and not closing then
     -- A call whose answer was lost, and which is sent again, has happened already; one that
@@ -402,6 +424,7 @@ local function answer_call(its_keys, its_args)
   local fine, answer = pcall(run)
   if fine then return answer end
   hints.forget()
+  later.forget()
   if counts.forget then counts.forget() end
   local why = type(answer) == 'table' and answer.err or answer
   -- Older servers say where it happened before they say what.

@@ -218,6 +218,21 @@ function jobs.of_tag(tag) return known[tag] or of_tag(tag) end
 
 jobs.note = note
 
+-- Puts the texts of those from `first` to `last` that wait to be written, in this order among others,
+-- into `texts`. False where that is not so.
+local function read_unsaved(fields, names, first, last, texts)
+  local at, count = 1, #fields
+  for i = first, last do
+    local name = names[i]
+    while fields[at] ~= name do
+      at = at + 2
+      if at > count then return false end
+    end
+    texts[i] = fields[at + 1]
+  end
+  return true
+end
+
 -- Puts what is known of those from `first` to `last` of a list into `texts`, at the same places.
 -- Their names are known, they have no runs, and best they are in the order of their ids.
 function jobs.read_named(tag, ids, names, first, last, texts)
@@ -227,7 +242,6 @@ function jobs.read_named(tag, ids, names, first, last, texts)
     local job, behind = met[id], first + 1
     local bucket = job == nil and find_bucket(tag, id)
     if bucket then
-      if later.fields[bucket.key] then later.settle_fields(bucket.key) end
       local low, high = bucket.first, bucket.next
       local most = min(last, first + at_once - 1)
       while behind <= most do
@@ -235,8 +249,12 @@ function jobs.read_named(tag, ids, names, first, last, texts)
         if id < low or id >= high or met[id] ~= nil then break end
         behind = behind + 1
       end
-      local read = redis_call('HMGET', bucket.key, unpack(names, first, behind - 1))
-      for i = 1, behind - first do texts[first + i - 1] = read[i] end
+      local unsaved = later.fields[bucket.key]
+      if not unsaved or not read_unsaved(unsaved, names, first, behind - 1, texts) then
+        if unsaved then later.settle_fields(bucket.key) end
+        local read = redis_call('HMGET', bucket.key, unpack(names, first, behind - 1))
+        for i = 1, behind - first do texts[first + i - 1] = read[i] end
+      end
     else
       texts[first] = job or false
     end

@@ -7,7 +7,8 @@
 --     …:dlq                           sorted set by the time of the failure
 --     …:ended …:finished              list, sorted set by the time of the end (ended.lua)
 --     …:unique                        hash: key -> id of the job that holds it
---     …:minutes                       hash: minute -> what happened in it, of the last hour
+--     …:minutes                       hash: minute -> what happened in it, of the last hour; that of
+--                                     the latest stands with the queue
 --   due, forget               sorted sets: numbers of queues by when one of their jobs is due, or
 --                             kept long enough; never later than that, now and then earlier
 
@@ -17,21 +18,25 @@ local due_key, forget_key
 
 local known_at_most = 200
 
+queues.generation = 0  -- of what is known: a queue is the same table as long as it is the same
+
+at_each_store(function() due_key, forget_key = prefix .. 'due', prefix .. 'forget' end)
+
 -- `warm`: nobody has changed anything since the last call.
 function queues.begin(warm)
-  due_key, forget_key = prefix .. 'due', prefix .. 'forget'
   if not warm or known_count > known_at_most then
     by_name, by_number, met_queues, known_count = {}, {}, {}, 0
+    queues.generation = queues.generation + 1
     return
   end
-  for _, queue in ipairs(met_queues) do
-    queue.is_met, queue.holders, queue.held = false, {}, nil
-    if next(queue.minutes) and not queue.minutes[floor(now / 60000000)] then queue.minutes = {} end
+  for i = #met_queues, 1, -1 do
+    local queue = met_queues[i]
+    queue.is_met, met_queues[i] = false, nil
+    if queue.holders then queue.holders, queue.held = nil, nil end
   end
-  met_queues = {}
 end
 
-local function meet(queue)
+function queues.meet(queue)
   if queue.is_met then return queue end
   queue.is_met = true
   met_queues[#met_queues + 1] = queue
@@ -42,6 +47,7 @@ local number_fields = {'number', 'paused', 'draining', 'epoch', 'aside', 'next',
                        'dead_attempts', 'first_waiting', 'gone', 'queued', 'scheduled', 'running',
                        'retrying', 'completed', 'dead', 'cancelled'}
 local count_from = 11  -- from there on they count jobs
+local last_number = #number_fields
 
 local function rate_of(kept)
   return {limit = kept and kept.limit or 0, per = kept and kept.per_us or 1000000}
@@ -95,15 +101,23 @@ function queues.set(queue, text)
   queue.settings_text, queue.settings = text, settings_by(text)
 end
 
+local function counts_of(text)
+  local counts = {}
+  for number in string.gmatch(text, '%d+') do counts[#counts + 1] = tonumber(number) end
+  return counts
+end
+
 local function load(queue)
-  local values = redis_call('HMGET', queue.key, 'settings', 'lanes', unpack(number_fields))
+  local values = redis_call('HMGET', queue.key, 'minute', 'settings', 'lanes',
+                            unpack(number_fields))
+  local minute = table.remove(values, 1)
   later.is_read(queue.key)
   local saved = {}
-  for i = 1, #number_fields do
+  for i = 1, last_number do
     -- A text where there is nothing, so that what it will be is written.
     saved[i] = tonumber(values[i + 2]) or values[i + 2] == '' and '' or 'none'
   end
-  queue.saved = saved
+  queue.saved, queue.scratch = saved, {}
   queues.set(queue, values[1])
   queue.settings_kept, queue.lanes_text = values[1], values[2]
   local function number(i) return tonumber(values[i + 2]) end
@@ -116,12 +130,15 @@ local function load(queue)
   for status = 0, 6 do queue.count[status] = number(count_from + status) or 0 end
   if not queue.number then return end
   by_number[queue.number] = queue
+  local its_counts = minute and counts_of(minute)
+  if its_counts and #its_counts > 0 then
+    queue.minute, queue.happened = table.remove(its_counts, 1), its_counts
+  end
   if number(4) ~= state.epoch then queues.forget_counts(queue) end
 end
 
 local function new_table(project, name, tag)
-  local queue = {project = project, name = name, tag = tag, minutes = {}, holders = {}, top = 9,
-                 to_tidy = true}
+  local queue = {project = project, name = name, tag = tag, top = 9, to_tidy = true}
   queue.key = prefix .. 'queue:' .. project .. '/' .. name
   for _, part in ipairs({'scheduled', 'retry', 'leases', 'dlq', 'finished', 'ended', 'unique',
                        'minutes'}) do
@@ -135,7 +152,7 @@ end
 
 -- Whether it exists says `number`.
 function queues.named(project, name, tag)
-  return meet(by_name[project .. '\0' .. name] or new_table(project, name, tag))
+  return queues.meet(by_name[project .. '\0' .. name] or new_table(project, name, tag))
 end
 
 -- The routing tag of a name: what stands in its braces, or all of it.
@@ -148,7 +165,7 @@ end
 
 function queues.numbered(number)
   local queue = by_number[number]
-  if queue then return meet(queue) end
+  if queue then return queues.meet(queue) end
   return queues.named(queues.split(redis_call('HGET', prefix .. 'queues', number)))
 end
 
@@ -222,24 +239,34 @@ function queues.find_forget(queue)
   queues.change(queue)
 end
 
+local function holders_of(queue)
+  local holders = queue.holders
+  if not holders then
+    holders = {}
+    queue.holders = holders
+  end
+  return holders
+end
+
 -- The job that holds a unique key, or nil.
 function queues.holder(queue, key)
-  local id = queue.holders[key]
+  local holders = holders_of(queue)
+  local id = holders[key]
   if id == nil then
     id = queue.number and tonumber(redis_call('HGET', queue.unique_key, key)) or false
-    queue.holders[key] = id
+    holders[key] = id
   end
   return id and jobs.find(queue.tag, id) or nil
 end
 
 function queues.hold(queue, key, id)
-  queue.holders[key] = id or false
+  holders_of(queue)[key] = id or false
   queue.held = queue.held or {}
   queue.held[key] = true
 end
 
 local function save_holders(queue)
-  for key in pairs(queue.held or {}) do
+  for key in pairs(queue.held) do
     local id = queue.holders[key]
     if id then
       later.add('fields', queue.unique_key, key, id)
@@ -250,46 +277,44 @@ local function save_holders(queue)
   queue.held = nil
 end
 
+local function read_minute(queue, minute)
+  local text = redis_call('HGET', queue.minutes_key, minute)
+  later.is_read(queue.minutes_key)
+  return text and counts_of(text) or {0, 0, 0, 0}
+end
+
+-- Another minute begins: what happened in that of before goes to the others of the hour.
+local function begin_minute(queue, minute)
+  if queue.minute then
+    later.add('fields', queue.minutes_key, queue.minute, concat(queue.happened, ' '))
+    queue.prune_before = minute - 60
+  end
+  queue.minute, queue.happened = minute, read_minute(queue, minute)
+end
+
 -- Counts what happened; `what` is 1 for enqueued, 2 completed, 3 failed, 4 dead.
 function queues.count_event(queue, time, what, times)
   local minute = floor(time / 60000000)
-  local counts = queue.minutes[minute]
-  if not counts then
-    local text = redis_call('HGET', queue.minutes_key, minute)
-    later.is_read(queue.minutes_key)
-    counts = {0, 0, 0, 0}
-    if text then
-      local i = 0
-      for number in string.gmatch(text, '%d+') do
-        i = i + 1
-        counts[i] = tonumber(number)
-      end
-    else
-      counts.is_new = true
+  local counts = queue.happened
+  if minute ~= queue.minute then
+    if queue.minute and minute < queue.minute then
+      -- Of one that is over.
+      counts = read_minute(queue, minute)
+      counts[what] = counts[what] + (times or 1)
+      redis_call('HSET', queue.minutes_key, minute, concat(counts, ' '))
+      return
     end
-    queue.minutes[minute] = counts
+    begin_minute(queue, minute)
+    counts = queue.happened
   end
   counts[what] = counts[what] + (times or 1)
-  counts.is_changed = true
-end
-
-local function save_minutes(queue)
-  for minute, counts in pairs(queue.minutes) do
-    if counts.is_changed then
-      counts.is_changed = false
-      later.add('fields', queue.minutes_key, minute, concat(counts, ' '))
-      if counts.is_new then
-        counts.is_new = false
-        queue.prune_before = max(queue.prune_before or 0, minute - 60)
-      end
-    end
-  end
+  queue.has_happened = true
+  queues.change(queue)
 end
 
 -- What is older than an hour goes when a new minute begins.
-function queues.prune_minutes(queue)
+local function prune_minutes(queue)
   local before = queue.prune_before
-  if not before then return end
   queue.prune_before = nil
   local old = {}
   for _, minute in ipairs(redis_call('HKEYS', queue.minutes_key)) do
@@ -302,39 +327,41 @@ end
 -- All that is known of the last hour, and what was counted in this call.
 function queues.all_minutes(queue)
   local out, kept = {}, redis_call('HGETALL', queue.minutes_key)
-  for i = 1, #kept, 2 do
-    local counts = {}
-    for number in string.gmatch(kept[i + 1], '%d+') do counts[#counts + 1] = tonumber(number) end
-    out[tonumber(kept[i])] = counts
-  end
+  for i = 1, #kept, 2 do out[tonumber(kept[i])] = counts_of(kept[i + 1]) end
+  if queue.minute then out[queue.minute] = queue.happened end
   return out
 end
 
 function queues.settle_lanes()
-  for _, queue in ipairs(met_queues) do ready.settle(queue) end
+  for i = 1, #met_queues do ready.settle(met_queues[i]) end
 end
 
 function queues.tidy()
-  for _, queue in ipairs(met_queues) do ready.tidy(queue) end
+  for i = 1, #met_queues do ready.tidy(met_queues[i]) end
 end
 
 function queues.prune()
-  for _, queue in ipairs(met_queues) do queues.prune_minutes(queue) end
+  for i = 1, #met_queues do
+    if met_queues[i].prune_before then prune_minutes(met_queues[i]) end
+  end
 end
 
 -- What is kept as numbers, in the order of their fields.
-local function numbers_of(queue)
+local function put_numbers(queue, into)
   local count = queue.count
-  return queue.number, queue.paused and 1 or 0, queue.draining and 1 or 0, state.epoch, queue.aside,
-         queue.next or '', queue.forget or '', queue.dead_attempts, queue.first_waiting, queue.gone,
-         count[0], count[1], count[2], count[3], count[4], count[5], count[6]
+  into[1], into[2], into[3] = queue.number, queue.paused and 1 or 0, queue.draining and 1 or 0
+  into[4], into[5], into[6], into[7] = state.epoch, queue.aside, queue.next or '', queue.forget or ''
+  into[8], into[9], into[10] = queue.dead_attempts, queue.first_waiting, queue.gone
+  into[11], into[12], into[13], into[14] = count[0], count[1], count[2], count[3]
+  into[15], into[16], into[17] = count[4], count[5], count[6]
 end
 
 -- What has changed since it was read.
 local function save_fields(queue)
-  local list, saved, is = {}, queue.saved, {numbers_of(queue)}
-  local at = 0
-  for i = 1, #is do
+  local list, saved, is = later.list('fields', queue.key), queue.saved, queue.scratch
+  local at = #list
+  put_numbers(queue, is)
+  for i = 1, last_number do
     local value = is[i]
     if value ~= saved[i] then
       list[at + 1] = number_fields[i]
@@ -342,28 +369,35 @@ local function save_fields(queue)
       at = at + 2
     end
   end
-  queue.saved = is
-  if queue.lanes then
+  queue.saved, queue.scratch = is, saved
+  if queue.has_other_lanes then
+    queue.has_other_lanes = false
     local lanes = struct.pack(ready.lanes_format, unpack(queue.lanes, 1, 30))
     if lanes ~= queue.lanes_text then
       list[at + 1], list[at + 2], queue.lanes_text = 'lanes', lanes, lanes
       at = at + 2
     end
   end
+  if queue.has_happened then
+    queue.has_happened = false
+    local counts = queue.happened
+    list[at + 1] = 'minute'
+    list[at + 2] = queue.minute and format('%d %d %d %d %d', queue.minute, counts[1], counts[2],
+                                           counts[3], counts[4]) or ''
+    at = at + 2
+  end
   if queue.settings_text and queue.settings_text ~= queue.settings_kept then
     list[at + 1], list[at + 2] = 'settings', queue.settings_text
     queue.settings_kept = queue.settings_text
-    at = at + 2
   end
-  later.append('fields', queue.key, list)
 end
 
 function queues.save()
-  for _, queue in ipairs(met_queues) do
+  for i = 1, #met_queues do
+    local queue = met_queues[i]
     if queue.number then
-      ended.save(queue)
-      save_minutes(queue)
-      save_holders(queue)
+      if queue.ended_now then ended.save(queue) end
+      if queue.held then save_holders(queue) end
       if queue.is_changed then
         queue.is_changed = false
         save_fields(queue)

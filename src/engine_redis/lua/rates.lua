@@ -104,7 +104,7 @@ end
 -- A new epoch: what is counted since the opening begins anew.
 function queues.forget_counts(queue)
   redis_call('DEL', queue.minutes_key)
-  queue.minutes = {}
+  queue.minute, queue.happened, queue.has_happened = nil, nil, true
   rates.forget_all(queue)
   queues.change(queue)
   ready.wake_groups(queue)

@@ -41,6 +41,11 @@ local function lanes_of(queue)
   return lanes
 end
 
+local function change_lanes(queue)
+  queue.has_other_lanes = true
+  queues.change(queue)
+end
+
 local function lane_key(queue, priority) return queue.key .. ':' .. priority end
 
 local function element_of(job)
@@ -64,7 +69,7 @@ function ready.push(queue, job)
   lanes[at] = lanes[at] + 1
   if job.priority > queue.top then queue.top = job.priority end
   later.add('appended', lane_key(queue, job.priority), element_of(job))
-  queues.change(queue)
+  change_lanes(queue)
 end
 
 -- So many jobs that are being made: their names go behind what is answered.
@@ -72,7 +77,7 @@ function ready.push_new(queue, priority, count)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   lanes[at] = lanes[at] + count
   if priority > queue.top then queue.top = priority end
-  queues.change(queue)
+  change_lanes(queue)
   return later.list('appended', lane_key(queue, priority))
 end
 
@@ -139,7 +144,7 @@ local function leave_aside(queue, job)
   redis_call('ZREM', aside_key(queue, 'aside'), job.name)
   queue.aside = queue.aside - 1
   job.place = in_lane
-  queues.change(queue)
+  change_lanes(queue)
 end
 
 -- The job is ready no more, for another reason than that it is handed out.
@@ -178,17 +183,33 @@ local function open_lane(queue, priority)
           ahead = max(read_ahead_first, min(expected, read_ahead_most))}
 end
 
+-- What waits to be appended to the lane, where that is all of it: whoever asks for jobs as they are
+-- made gets them without their being written to the lane.
+local function unsaved_in(lane, key)
+  local list = later.appended[key]
+  if list and lane.front == 0 and #list == lane.lanes[lane.at] and
+      (lane.unsaved == list or #lane.elements == 0) then
+    return list
+  end
+end
+
 local function read_on(lane, wanted)
   local count = #lane.elements
   -- It may have grown since it was opened.
   if count >= lane.lanes[lane.at] + lane.lanes[lane.at + 1] then return false end
   local key, first = lane_key(lane.queue, lane.priority), count - lane.front
-  if count < lane.front then
-    key, first = key .. ':front', count
-    wanted = min(wanted, lane.front - count)
+  local unsaved, read = unsaved_in(lane, key), nil
+  if unsaved then
+    lane.unsaved = unsaved
+    read = {unpack(unsaved, count + 1, min(#unsaved, count + wanted))}
+  else
+    if count < lane.front then
+      key, first = key .. ':front', count
+      wanted = min(wanted, lane.front - count)
+    end
+    later.settle_list(key)
+    read = redis_call('LRANGE', key, first, first + wanted - 1)
   end
-  later.settle_list(key)
-  local read = redis_call('LRANGE', key, first, first + wanted - 1)
   local elements, names = lane.elements, lane.names
   for i = 1, #read do
     local element, at = read[i], count + i
@@ -248,14 +269,25 @@ local function take_head(lane, keep)
   if keep then lane.kept[#lane.kept + 1] = keep end
 end
 
+local function take_from_head(lane, key, count)
+  local unsaved = lane.unsaved
+  if not unsaved or unsaved ~= later.appended[key] then
+    redis_call('LTRIM', key, count, -1)
+    return
+  end
+  local left = #unsaved - count
+  for i = 1, left do unsaved[i] = unsaved[i + count] end
+  for i = left + count, left + 1, -1 do unsaved[i] = nil end
+end
+
 local function finish(lane)
   if lane.taken == 0 then return end
-  queues.change(lane.queue)
+  change_lanes(lane.queue)
   local key, lanes, at = lane_key(lane.queue, lane.priority), lane.lanes, lane.at
   local from_front = min(lane.taken, lane.front)
   local from_lane = lane.taken - from_front
   if from_front > 0 then redis_call('LTRIM', key .. ':front', from_front, -1) end
-  if from_lane > 0 then redis_call('LTRIM', key, from_lane, -1) end
+  if from_lane > 0 then take_from_head(lane, key, from_lane) end
   lanes[at] = lanes[at] - from_lane
   lanes[at + 1] = lanes[at + 1] - from_front
   if lane.front > 0 or #lane.kept > 0 or lanes[at + 2] > 0 then lane.queue.to_tidy = true end
@@ -383,7 +415,7 @@ function ready.tidy(queue)
     if stale > 0 and stale >= all then
       redis_call('DEL', key, key .. ':front')
       lanes[at], lanes[at + 1], lanes[at + 2] = 0, 0, 0
-      queues.change(queue)
+      change_lanes(queue)
     elseif lanes[at] > 0 and stale > stale_min and stale > all / 2 then
       local front = lanes[at + 1]
       local lane = open_lane(queue, priority)
@@ -399,12 +431,12 @@ function ready.tidy(queue)
       redis_call('LTRIM', key, read, -1)
       lanes[at], lanes[at + 1] = lanes[at] - read, front + #kept
       lanes[at + 2] = stale - (read - #kept)
-      queues.change(queue)
+      change_lanes(queue)
     end
     if lanes[at] == 0 and lanes[at + 1] > 0 then
       redis_call('RENAME', key .. ':front', key)
       lanes[at], lanes[at + 1] = lanes[at + 1], 0
-      queues.change(queue)
+      change_lanes(queue)
     end
     if lanes[at + 1] > 0 or lanes[at + 2] > 0 then queue.to_tidy = true end
   end

@@ -64,6 +64,9 @@ struct engine_settings {
   std::size_t near_bytes{std::size_t{32} << 20U};
   /// How old a read that is answered from there may be, at most, on a store of several processes.
   duration near_age{cache::near_age_default};
+  /// Told when the server of a store is lost, with why, and when it is there again, with nothing;
+  /// from any thread.
+  std::function<void(const error* why)> on_outage;
 };
 
 struct opened_engine {

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,10 @@ struct options {
   /// For connecting, and from sending a call to its answer.
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds request_timeout{3'000};
+  /// Called when the connection is lost, with why, and when there is one again, with nothing. Not
+  /// for the attempts between. On the store's own thread: it must return soon and may not ask the
+  /// store.
+  std::function<void(const error* why)> on_outage;
 };
 
 /// The engine of many processes: everything in one Redis or Valkey (6.2 or later), every batch of

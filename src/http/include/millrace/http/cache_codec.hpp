@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,19 +62,25 @@ void append_cache_value(std::string& out, const engine::cache_entry& entry);
 void append_cache_stored(std::string& out, std::string_view key,
                          const engine::cache_stored& stored);
 void append_cache_claimed(std::string& out, const engine::cache_claimed& claimed);
-/// An object without its closing brace, so that more can follow.
-void append_open_cache_numbers(std::string& out, const engine::read_cache_stats::numbers& of_store,
+/// An object without its closing brace, so that more can follow. `of_store`: null where it is away,
+/// and so are its numbers.
+void append_open_cache_numbers(std::string& out, const engine::read_cache_stats::numbers* of_store,
                                const cache::cache_numbers& of_process);
 /// `{"entries","bytes","bytes_max","evictions"}` of what lies near.
 void append_near_usage(std::string& out, const cache::local_cache_usage& near);
-/// The numbers of one family; what the store holds of it is given, `entries` and their bytes.
-void append_family_numbers(std::string& out, const cache::family_numbers& of, std::uint64_t entries,
-                           std::uint64_t bytes);
+/// What the store holds of a family.
+struct family_count {
+  std::uint64_t entries{0};
+  std::uint64_t bytes{0};
+};
+/// The numbers of one family; `held` none where nobody knows.
+void append_family_numbers(std::string& out, const cache::family_numbers& of,
+                           const std::optional<family_count>& held);
 /// A declared family, as settings say it.
 void append_family(std::string& out, const cache::family_spec& of, duration default_ttl);
 
 /// The same for Prometheus.
-void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers& of_store,
+void append_cache_metrics(std::string& out, const engine::read_cache_stats::numbers* of_store,
                           const cache::cache_numbers& of_process);
 
 void append_near_metrics(std::string& out, const cache::local_cache_usage& near,
