@@ -50,9 +50,9 @@ test: ## Every check and test, as CI runs them; ends with one line "N passed, N 
 test-valkey: ## The tests of the Redis engine on Valkey 8, which is fetched and not installed
 	@tools/setup --for test
 	@tools/valkey >/dev/null
-	@tools/build dev engine_redis_tests redis_tests
+	@tools/build asan engine_redis_tests redis_tests
 	@MILLRACE_REDIS_SERVER=$(CURDIR)/build/valkey/valkey-server \
-	  ctest --test-dir build/dev -R '^(engine_redis|redis)_' --output-on-failure --no-tests=error
+	  ctest --test-dir build/asan -R '^(engine_redis|redis)_' --output-on-failure --no-tests=error
 
 bench: ## Every benchmark beside its peers
 	@$(MAKE) bench-queue ENGINE=embedded

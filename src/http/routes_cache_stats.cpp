@@ -31,7 +31,8 @@ error no_such_family(const service& with, std::string_view name) {
           "family", std::nullopt};
 }
 
-// What the store holds of each family is not counted where it is away. borrows: awaited in place
+// What the store holds of each family is not counted where it is away.
+// borrows: awaited in place
 awaitable<result<void>> append_families(service& with, std::string& body,
                                         const std::optional<std::string>& only,
                                         std::optional<std::uint64_t> entries) {

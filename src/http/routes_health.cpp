@@ -172,7 +172,7 @@ awaitable<response> show_ready(service& with, request& what) {
   const auto probe = co_await engine::ask(with.store, engine::probe_store{});
   if (!probe) {
     // Whatever is wrong with the store: not ready.
-    error why = probe.error();
+    const error& why = probe.error();
     const unsigned status = std::max(status_of(why), 503U);
     co_return problem(status, why);
   }

@@ -131,9 +131,10 @@ TEST(RedisConnection, KnowsUsersAndWhatTheyMayNot) {
   };
   EXPECT_NE(refusal(command{"SET"}.key("app:1").arg("x")).find("+set"), std::string::npos);
   EXPECT_NE(refusal(command{"GET"}.key("other")).find("~<pattern"), std::string::npos);
-  EXPECT_NE(refusal(command{"EVAL"}.arg("return redis.call('set',KEYS[1],1)").arg(1).key("app:1"))
-                .find("+<the command>"),
-            std::string::npos);
+  // Valkey says which.
+  const std::string in_script =
+      refusal(command{"EVAL"}.arg("return redis.call('set',KEYS[1],1)").arg(1).key("app:1"));
+  EXPECT_TRUE(in_script.contains("+<the command>") || in_script.contains("+set")) << in_script;
   EXPECT_NE(refusal(command{"EVAL"}.arg("return redis.call('get','x')").arg(0)).find("~<pattern"),
             std::string::npos);
   // The database is chosen before anything else: what lacks is named at the start.
@@ -311,7 +312,10 @@ awaitable<void> shards(std::string url) {
   auto published = co_await to.call(command{"SPUBLISH"}.key("s").arg("x"));
   EXPECT_EQ(shown(published), "1");
   to.unsubscribe(subscription_kind::shard, "s", count);
-  to.unsubscribe(subscription_kind::shard, "never", count);
+  // Redis confirms what has never been; Valkey refuses it.
+  to.unsubscribe(subscription_kind::shard, "never", [confirmed](const result<reply>& got) {
+    *confirmed += got || got.error().detail.contains("NOSUB") ? 1 : 0;
+  });
   auto last = co_await to.call(command{"ECHO"}.arg("mine too"));
   EXPECT_EQ(shown(last), "mine too");
   EXPECT_EQ(*confirmed, 4);
