@@ -302,6 +302,35 @@ TEST(RedisStore, ForgetsTheFunctionsOfOtherVersionsAndLoadsItsOwnAgain) {
   EXPECT_EQ(waiting_in(*store), 2U);
 }
 
+// What a queue has in its lanes is kept whenever it changes, and not touched where nobody knows it.
+TEST(RedisStore, CancelsWhatWaitsThoughTheScriptKnowsNothing) {
+  const redis_server server;
+  const auto store = open_on(server);
+  queue_settings one_of_a_group;
+  one_of_a_group.group_concurrency = 1;
+  ASSERT_TRUE(commit(*store, configure_queue{.queue = work, .settings = one_of_a_group}));
+  const auto make = [&store](std::string group) {
+    const auto made =
+        commit(*store, enqueue_job{.queue = work, .spec = {.group = std::move(group)}});
+    EXPECT_TRUE(made);
+    return std::get<job_enqueued>(made->outcomes.at(0)).made.id;
+  };
+  static_cast<void>(make("g"));
+  const job_id aside = make("g");
+  EXPECT_EQ(lease(*store, 10).size(), 1U);
+  tell(server, {"FUNCTION", "FLUSH"});
+  EXPECT_EQ(word(commit(*store, cancel_job{.id = aside})), "done");
+  const job_id gone = make("");
+  static_cast<void>(make(""));
+  const std::vector<std::string> lanes{"HGET", "{millrace}:queue:default/work", "lanes"};
+  const std::string before = tell(server, lanes);
+  tell(server, {"FUNCTION", "FLUSH"});
+  EXPECT_EQ(word(commit(*store, cancel_job{.id = gone})), "done");
+  EXPECT_NE(tell(server, lanes), before);
+  tell(server, {"FUNCTION", "FLUSH"});
+  EXPECT_EQ(lease(*store, 10).size(), 1U);
+}
+
 TEST(RedisStore, SaysHowSafeAnAnswerIs) {
   using enum durability;
   const redis_server always({"--appendonly", "yes", "--appendfsync", "always"});

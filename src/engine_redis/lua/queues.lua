@@ -278,6 +278,7 @@ local function save_holders(queue)
 end
 
 local function read_minute(queue, minute)
+  if later.fields[queue.minutes_key] then later.settle_fields(queue.minutes_key) end
   local text = redis_call('HGET', queue.minutes_key, minute)
   later.is_read(queue.minutes_key)
   return text and counts_of(text) or {0, 0, 0, 0}

@@ -41,6 +41,7 @@ local function lanes_of(queue)
   return lanes
 end
 
+-- After `lanes_of`: what is in its lanes is another number.
 local function change_lanes(queue)
   queue.has_other_lanes = true
   queues.change(queue)
@@ -144,7 +145,7 @@ local function leave_aside(queue, job)
   redis_call('ZREM', aside_key(queue, 'aside'), job.name)
   queue.aside = queue.aside - 1
   job.place = in_lane
-  change_lanes(queue)
+  queues.change(queue)
 end
 
 -- The job is ready no more, for another reason than that it is handed out.
@@ -153,7 +154,7 @@ function ready.remove(queue, job)
     local lanes, at = lanes_of(queue), 3 * job.priority + 3
     lanes[at] = lanes[at] + 1
     queue.to_tidy = true
-    queues.change(queue)
+    change_lanes(queue)
     return
   end
   leave_aside(queue, job)
