@@ -47,7 +47,8 @@ void measure_opening(const std::filesystem::path& directory, std::string metric,
 void measure_waiting(const settings& with, const std::filesystem::path& directory, report& out) {
   const embedded::options frugal{
       .directory = directory, .hot_jobs_bytes = 0, .page_cache_bytes = std::size_t{1} << 20U};
-  static_cast<void>(enqueue_all(*open_store(frugal), with, durability::async));
+  asio::io_context loop(1);
+  static_cast<void>(enqueue_all(loop, *open_store(frugal), with, durability::async));
   ::malloc_trim(0);
   const double before = resident_mb();
   const auto begin = steady::now();
@@ -64,7 +65,8 @@ void one_pickup(const std::filesystem::path& directory, report& out) {
   const sync_latency idle = sync_latency_when_idle(directory);
   out.add({"limit", "sync when idle p50", idle.p50_ms, "ms", "fdatasync of 16 KiB"});
   out.add({"limit", "sync when idle p99", idle.p99_ms, "ms", "fdatasync of 16 KiB"});
-  measure_pickup(*store, "durable", out);
+  asio::io_context loop(1);
+  measure_pickup(loop, *store, "millrace", out);
 }
 
 void one_run(const settings& with, const std::filesystem::path& directory, report& out) {
@@ -74,22 +76,23 @@ void one_run(const settings& with, const std::filesystem::path& directory, repor
   const double bare = rows_per_second(directory, with.jobs, with.callers);
   out.add({"limit", "enqueue", bare, "jobs/s",
            fmt::format("bare SQLite, a sync a group of {}", with.callers)});
+  asio::io_context loop(1);
   {
     const auto store = open_store({.directory = directory / "store"});
-    const double enqueued = enqueue_all(*store, with, durability::durable);
-    const double finished = finish_all(*store, with);
+    const double enqueued = enqueue_all(loop, *store, with, durability::durable);
+    const double finished = finish_all(loop, *store, with);
     out.add({"millrace", "enqueue", rate(enqueued), "jobs/s", durable});
     out.add({"millrace", "enqueue, share of the limit", rate(enqueued) / bare * 100, "%", durable});
     out.add({"millrace", "take → done", rate(finished), "jobs/s", "durable; ack and lease in one"});
     out.add({"millrace", "enqueue → done", rate(enqueued + finished), "jobs/s", durable});
-    const double again = enqueue_all(*store, with, durability::durable);
-    const double apart = finish_all_in_two_calls(*store, with);
+    const double again = enqueue_all(loop, *store, with, durability::durable);
+    const double apart = finish_all_in_two_calls(loop, *store, with);
     out.add(
         {"millrace", "take → done, two calls", rate(apart), "jobs/s", "durable; lease, then ack"});
     out.add({"millrace", "enqueue → done, two calls", rate(again + apart), "jobs/s", durable});
-    const double async = enqueue_all(*store, with, durability::async);
+    const double async = enqueue_all(loop, *store, with, durability::async);
     out.add({"millrace", "enqueue async", rate(async), "jobs/s", "on disk within 50 ms"});
-    static_cast<void>(finish_all(*store, with));
+    static_cast<void>(finish_all(loop, *store, with));
     // What a process that is killed now leaves to the next one. The log first: a checkpoint that
     // goes on meanwhile only copies from it into the file.
     std::filesystem::create_directory(directory / "killed");

@@ -4,21 +4,21 @@
 //   [--json]
 //
 // A pair is taking a lock that is free and releasing it, each call awaited; every caller has locks
-// of its own. `--jobs` counts pairs. Every grant is looked at: one that is refused, or whose fence
-// does not grow, ends the run with an error.
+// of its own: by an engine with a thread of its own, and by one on the event loop of its callers
+// (`millrace, loop`). `--jobs` counts pairs. Every grant is looked at: one that is refused, or
+// whose fence does not grow, ends the run with an error.
 #include "queue_load.hpp"
 
 #include <millrace/engine_redis/redis_store.hpp>
 #include <millrace/locks/locks.hpp>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace millrace::bench {
 namespace {
@@ -46,31 +46,38 @@ awaitable<void> call(progress& in, std::size_t caller) {
   }
 }
 
-double pairs_per_second(engine::store& store, std::size_t pairs, std::size_t callers) {
+double pairs_per_second(asio::io_context& loop, engine::store& store, std::size_t pairs,
+                        std::size_t count) {
   progress in{.holders = locks{store}, .wanted = pairs};
-  asio::io_context loop(1);
-  for (std::size_t i = 0; i < callers; ++i) asio::co_spawn(loop, call(in, i), asio::detached);
-  const auto begin = steady::now();
-  loop.run();
-  const double took = seconds_since(begin);
+  std::vector<awaitable<void>> callers;
+  for (std::size_t i = 0; i < count; ++i) callers.push_back(call(in, i));
+  const double took = run_callers(loop, std::move(callers));
   if (in.ended != in.wanted) stop(fmt::format("{} of {} pairs", in.ended, in.wanted));
   return static_cast<double>(pairs) / took;
 }
 
-int run(int argc, char** argv) {
-  const settings with = parse(argc, argv);
+void one_run(const settings& with, bool on_loop, report& out) {
   auto where = redis::parse_address(with.redis, "--redis");
   if (!where) stop(where.error().detail);
-  auto opened = engine_redis::redis_store::open({.where = std::move(*where)});
+  asio::io_context loop(1);
+  auto opened = engine_redis::redis_store::open(
+      {.where = std::move(*where), .loop = on_loop ? &loop : nullptr});
   if (!opened) stop(opened.error().detail);
+  const std::string system = on_loop ? "millrace, loop" : "millrace";
+  const std::string guarantee = "a fence that grows; released by the holder only";
+  (void)pairs_per_second(loop, **opened, with.jobs / 20, with.callers);
+  out.add({system, fmt::format("{} callers", with.callers),
+           pairs_per_second(loop, **opened, with.jobs, with.callers), "pairs/s", guarantee});
+  out.add({system, "1 caller", pairs_per_second(loop, **opened, with.jobs / 10, 1), "pairs/s",
+           guarantee});
+}
+
+int run(int argc, char** argv) {
+  const settings with = parse(argc, argv);
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
-    (void)pairs_per_second(**opened, with.jobs / 20, with.callers);
-    out.add({"millrace", fmt::format("{} callers", with.callers),
-             pairs_per_second(**opened, with.jobs, with.callers), "pairs/s",
-             "a fence that grows; released by the holder only"});
-    out.add({"millrace", "1 caller", pairs_per_second(**opened, with.jobs / 10, 1), "pairs/s",
-             "a fence that grows; released by the holder only"});
+    one_run(with, false, out);
+    one_run(with, true, out);
   }
   out.print();
   return 0;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <millrace/base/awaitable.hpp>
 #include <millrace/engine/store.hpp>
+
+#include <boost/asio/io_context.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -62,19 +65,26 @@ private:
 /// The one that all jobs go through.
 [[nodiscard]] engine::queue_key queue();
 
-// Each lets `callers` callers work through `jobs` jobs, every one waiting for its answers, and
-// returns the seconds it took. A job that is lost or handed out twice ends the program.
+/// Runs the loop until all the callers have ended, and returns the seconds that took.
+[[nodiscard]] double run_callers(asio::io_context& loop, std::vector<awaitable<void>> callers);
+
+// Each lets `callers` callers, on the loop, work through `jobs` jobs, every one waiting for its
+// answers, and returns the seconds it took. A job that is lost or handed out twice ends the
+// program.
 
 /// Jobs of 100 bytes, `a_call` in one transaction.
-[[nodiscard]] double enqueue_all(engine::store& store, const settings& with,
+[[nodiscard]] double enqueue_all(asio::io_context& loop, engine::store& store, const settings& with,
                                  engine::durability level, std::size_t a_call = 1);
 /// Acknowledges a job and leases the next in one transaction.
-[[nodiscard]] double finish_all(engine::store& store, const settings& with);
+[[nodiscard]] double finish_all(asio::io_context& loop, engine::store& store, const settings& with);
 /// Leases one, acknowledges one: a transaction each.
-[[nodiscard]] double finish_all_in_two_calls(engine::store& store, const settings& with);
+[[nodiscard]] double finish_all_in_two_calls(asio::io_context& loop, engine::store& store,
+                                             const settings& with);
 
-/// From the call of an enqueue to the job in the hands of a consumer that was asleep: p50 and p99.
-void measure_pickup(engine::store& store, std::string_view level, report& out);
+/// From the call of an enqueue to the job in the hands of a consumer that was asleep: p50 and p99,
+/// told as those of `system`.
+void measure_pickup(asio::io_context& loop, engine::store& store, std::string_view system,
+                    report& out);
 
 [[nodiscard]] double resident_mb();
 

@@ -5,8 +5,9 @@
 //   [--once] [--json] [--pickup]
 //
 // Every figure is a median of the runs with its spread; --once makes one run, --json prints one
-// JSON object a figure for `bench/queue_bench`, --pickup measures that alone. Every job is counted:
-// a run that loses or doubles one ends with an error. The server should hold nothing else.
+// JSON object a figure for `bench/queue_bench`, --pickup measures that alone: by an engine with a
+// thread of its own, and by one on the event loop of its callers (`millrace, loop`). Every job is
+// counted: a run that loses or doubles one ends with an error. The server should hold nothing else.
 #include "queue_load.hpp"
 
 #include <millrace/engine_redis/redis_store.hpp>
@@ -33,10 +34,12 @@
 namespace millrace::bench {
 namespace {
 
-std::unique_ptr<engine_redis::redis_store> open_store(const settings& with) {
+/// `loop`: that the store lives on.
+std::unique_ptr<engine_redis::redis_store> open_store(const settings& with,
+                                                      asio::io_context* loop = nullptr) {
   auto where = redis::parse_address(with.redis, "--redis");
   if (!where) stop(where.error().detail);
-  auto opened = engine_redis::redis_store::open({.where = std::move(*where)});
+  auto opened = engine_redis::redis_store::open({.where = std::move(*where), .loop = loop});
   if (!opened) stop(opened.error().detail);
   return std::move(*opened);
 }
@@ -113,15 +116,18 @@ void measure_round_trip(const settings& with, report& out) {
   out.add({"limit", "pickup when idle p99", micros[wanted * 99 / 100] / 1000, "ms", guarantee});
 }
 
-void one_pickup(engine::store& store, const settings& with, report& out) {
+void one_pickup(const settings& with, report& out) {
   measure_round_trip(with, out);
-  measure_pickup(store, to_string(store.traits().strongest), out);
+  asio::io_context loop(1);
+  measure_pickup(loop, *open_store(with), "millrace", out);
+  measure_pickup(loop, *open_store(with, &loop), "millrace, loop", out);
 }
 
 void one_run(const settings& with, report& out) {
   constexpr std::size_t bulk = 50;
   server_cpu cpu(with.redis);
-  const auto store = open_store(with);
+  asio::io_context loop(1);
+  auto store = open_store(with);
   const engine::durability level = store->traits().strongest;
   const std::string kept{to_string(level)};
   const auto rate = [&](double took) { return static_cast<double>(with.jobs) / took; };
@@ -129,22 +135,23 @@ void one_run(const settings& with, report& out) {
     out.add({"millrace", fmt::format("{}, CPU of Redis", what), cpu.per_job(with.jobs), "us/job",
              kept});
   };
-  const double enqueued = enqueue_all(*store, with, level);
+  const double enqueued = enqueue_all(loop, *store, with, level);
   add_cpu("enqueue");
-  const double finished = finish_all(*store, with);
+  const double finished = finish_all(loop, *store, with);
   add_cpu("take → done");
   out.add({"millrace", "enqueue", rate(enqueued), "jobs/s", kept + ", answered one by one"});
   out.add({"millrace", "take → done", rate(finished), "jobs/s",
            kept + "; ack and lease in one, result and status kept"});
   out.add({"millrace", "enqueue → done", rate(enqueued + finished), "jobs/s", kept});
-  const double in_bulk = enqueue_all(*store, with, level, bulk);
+  const double in_bulk = enqueue_all(loop, *store, with, level, bulk);
   out.add({"millrace", fmt::format("enqueue, {} a call", bulk), rate(in_bulk), "jobs/s",
            kept + ", all or none of a call"});
   add_cpu("enqueue in bulk");
-  const double apart = finish_all_in_two_calls(*store, with);
+  const double apart = finish_all_in_two_calls(loop, *store, with);
   out.add({"millrace", "take → done, two calls", rate(apart), "jobs/s", kept});
   add_cpu("take → done, two calls");
-  one_pickup(*store, with, out);
+  store.reset();
+  one_pickup(with, out);
 }
 
 int run(int argc, char** argv) {
@@ -153,7 +160,7 @@ int run(int argc, char** argv) {
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
     if (with.pickup_only) {
-      one_pickup(*open_store(with), with, out);
+      one_pickup(with, out);
     } else {
       one_run(with, out);
     }

@@ -18,17 +18,18 @@
 
 #include <atomic>
 #include <future>
+#include <optional>
 #include <thread>
 #include <utility>
 
 namespace millrace::engine_redis {
 namespace {
 
+using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
 error store_busy() {
-  return {errc::exhausted, "store_busy", "More transactions wait than the store can take.", "",
-          std::chrono::seconds{1}};
+  return {errc::exhausted, "store_busy", "More transactions wait than the store can take.", "", 1s};
 }
 
 std::string defaults_of(const engine::queue_settings& settings) {
@@ -55,8 +56,12 @@ public:
 private:
   [[nodiscard]] redis::connection_options connection_options();
   void tell_outage(redis::link_state now, const error* why);
-  /// Runs on the engine's thread and waits for it. Only while opening and closing.
+  // Only while opening and closing.
+  /// Runs on the engine's thread and waits for it.
   void run_there(std::move_only_function<void(std::promise<void>&)> what);
+  /// On a loop of the program nobody else may be there to run it.
+  template <class Value>
+  Value wait_for(std::future<Value> what);
 
   const options with_;
   engine::wakeups hints_;
@@ -66,16 +71,21 @@ private:
   bool is_reached_{false};
   bool is_away_{false};
 
-  asio::io_context context_{1};
+  std::optional<asio::io_context> own_loop_;
+  asio::io_context& context_;
   asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
   // Made and ended on the engine's thread, while nobody uses the store.
   std::unique_ptr<redis::connection> link_;
   std::unique_ptr<dispatcher> dispatcher_;
   std::unique_ptr<cache_tracker> tracker_;
+  /// None where it lives on a loop of the program.
   std::thread thread_;
 };
 
-store_impl::store_impl(options with) : with_(std::move(with)), thread_([this] { context_.run(); }) {
+store_impl::store_impl(options with)
+    : with_(std::move(with)), context_(with_.loop != nullptr ? *with_.loop : own_loop_.emplace(1)) {
+  if (!own_loop_) return;
+  thread_ = std::thread([this] { context_.run(); });
   ::pthread_setname_np(thread_.native_handle(), "mr-redis");
 }
 
@@ -102,13 +112,23 @@ store_impl::~store_impl() {
     finished.set_value();
   });
   guard_.reset();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void store_impl::run_there(std::move_only_function<void(std::promise<void>&)> what) {
   std::promise<void> finished;
   asio::post(context_, [&] { what(finished); });
-  finished.get_future().wait();
+  wait_for(finished.get_future());
+}
+
+template <class Value>
+Value store_impl::wait_for(std::future<Value> what) {
+  const auto is_there = [&] { return what.wait_for(0s) == std::future_status::ready; };
+  while (!own_loop_ && !is_there()) {
+    if (context_.stopped()) context_.restart();
+    context_.run_one();
+  }
+  return what.get();
 }
 
 redis::connection_options store_impl::connection_options() {
@@ -145,7 +165,7 @@ result<void> store_impl::connect() {
                  [&](const std::exception_ptr&, result<opened_server> done) {
                    prepared.set_value(std::move(done));
                  });
-  result<opened_server> server = prepared.get_future().get();
+  result<opened_server> server = wait_for(prepared.get_future());
   if (!server) return std::unexpected(std::move(server.error()));
   traits_ = server->traits;
 
@@ -167,7 +187,7 @@ result<void> store_impl::connect() {
           dispatcher_->open([&](result<void> done) { opened.set_value(std::move(done)); });
         });
   });
-  return opened.get_future().get();
+  return wait_for(opened.get_future());
 }
 
 void store_impl::tell_cache_changes(engine::cache_observer& to,

@@ -7,6 +7,8 @@
 #include <millrace/redis/address.hpp>
 #include <millrace/redis/connection.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -41,6 +43,14 @@ struct options {
   /// for the attempts between. On the store's own thread: it must return soon and may not ask the
   /// store.
   std::function<void(const error* why)> on_outage;
+  /// Not owned; empty: a thread of the store's own. An event loop of the program that the store
+  /// lives on instead: whoever waits for an answer reads it there, and no thread has to wake
+  /// another, which spares each call 15 to 50 µs. For a program of one loop, run by one thread,
+  /// none of whose handlers takes long. The loop must outlive the store and does not come to an
+  /// end before it. Opening and ending the store run the loop until that is done, on the thread
+  /// that does it, which must be the loop's, or come before or after it is run. On that thread
+  /// `engine::blocking` would wait for ever.
+  asio::io_context* loop{nullptr};
 };
 
 /// The engine of many processes: everything in one Redis or Valkey (6.2 or later), every batch of
