@@ -16,12 +16,25 @@
 
 local keys, args, prefix, redis_call  -- of the call
 
--- What begins anew with each call, but for those that have to do with nothing but locks and limits.
-local beginnings = {}
+-- The parts that a call has touched, and which begin anew with the next (`begin_anew`), but for those
+-- calls that have to do with nothing but locks and limits. Most calls touch few; what is not touched
+-- is neither put right nor saved: a call that comes alone finds nothing in the processor's caches,
+-- and there a function that has nothing to do costs as much as one that has.
+local touched_parts, touched_count = {}, 0
 
-local function at_each_call(begin)
-  beginnings[#beginnings + 1] = begin
-  if prefix then begin() end
+local function touch(part)
+  if part.touched then return end
+  part.touched, touched_count = true, touched_count + 1
+  touched_parts[touched_count] = part
+end
+
+local function begin_anew()
+  for i = touched_count, 1, -1 do
+    local part = touched_parts[i]
+    part.touched, touched_parts[i] = false, nil
+    part.begin_anew()
+  end
+  touched_count = 0
 end
 
 -- What changes with the store alone, such as the names of keys.
@@ -204,13 +217,14 @@ local met_count, met_at_most = 0, 1000
 function later.is_read(key)
   if later.met[key] then return end
   later.met[key], met_count = true, met_count + 1
+  if met_count > met_at_most then later.is_full = true end
 end
 
--- `warm`: nobody has changed anything since the last call, so that what was known still is.
-function later.begin(warm)
-  if warm and met_count <= met_at_most then return end
+-- Somebody has changed something since the last call, or too much is known.
+function later.forget_met()
   emptied(later.met)
-  met_count = 0
+  met_count, later.is_full = 0, false
+  later.is_read(keys[1])
 end
 
 local kinds = {fields = 'hash', removed = 'hash', scores = 'zset', appended = 'list'}

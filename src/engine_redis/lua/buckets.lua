@@ -17,13 +17,11 @@ local stamp_before                   -- of the calls before this one
 
 local buckets_known = 20
 
-at_each_call(function() shrunk = fresh(shrunk) end)
-
 -- `warm`: nobody has changed anything since the last call.
 function jobs.begin(warm)
   stamp_before = state.stamp
   local is_kept = warm and bucket_count <= buckets_known
-  runs.begin(is_kept)
+  if not is_kept or runs.is_full then runs.forget_pages() end
   if not is_kept then buckets, newest, bucket_count = {}, {}, 0 end
 end
 
@@ -89,7 +87,7 @@ jobs.bucket_of = find_bucket
 function jobs.taken_from(bucket)
   if later.fields[bucket.key] then later.settle_fields(bucket.key) end
   if not bucket.shrunk then
-    bucket.shrunk = true
+    bucket.shrunk, jobs.has_shrunk = true, true
     shrunk[#shrunk + 1] = bucket
   end
   return later.list('removed', bucket.key)
@@ -132,4 +130,7 @@ function jobs.drop_empty_buckets()
       buckets[bucket.tag], newest[bucket.tag] = nil, nil
     end
   end
+  jobs.forget_shrunk()
 end
+
+function jobs.forget_shrunk() shrunk, jobs.has_shrunk = {}, false end

@@ -15,15 +15,17 @@ cache.unit = 67108864
 cache.minute = 60000000
 
 local swept = 1000  -- entries forgotten with a call because their time is over
-local ends_key, loaded
+local ends_key
+local loaded = {}
 
 at_each_store(function() ends_key = prefix .. 'cache_ends' end)
-loaded = {}
-at_each_call(function() loaded = fresh(loaded) end)
+
+function cache.begin_anew() loaded = {} end
 
 function cache.project(name)
   local project = loaded[name]
   if project then return project end
+  touch(cache)
   local key = prefix .. 'cache:' .. name
   local kept = redis_call('HMGET', key, 'bytes', 'evicted', 'expired', 'claims_seen')
   project = {name = name, key = key, used_key = key .. ':used', tags_key = key .. ':tags',

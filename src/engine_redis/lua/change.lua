@@ -14,10 +14,11 @@ local by_buckets_from, whole_from = 50000, 2048
 local trimmed_at_once = 4000
 
 ended_in = {}
-at_each_call(function()
+
+function change.begin_anew()
   emptied(ended_in)
   trims_at_once = false
-end)
+end
 
 -- A unique key is held until the job ends.
 local function let_go(queue, job)
@@ -116,6 +117,7 @@ function change.keeps_exactly(queue)
 end
 
 function change.note_ended(queue, time)
+  touch(change)
   ended_in[queue] = true
   if change.keeps_exactly(queue) then trims_at_once = true end
   local keep = queue.settings.keep_finished
@@ -219,7 +221,10 @@ function change.trim_ended(at_end)
   end
 end
 
-function change.trim_later(queue) ended_in[queue], trims_at_once = true, true end
+function change.trim_later(queue)
+  touch(change)
+  ended_in[queue], trims_at_once = true, true
+end
 
 local forget_from = 20  -- queues at once
 

@@ -16,12 +16,14 @@ at_each_store(function()
   set_key, order_key = prefix .. 'correlated', prefix .. 'correlated:order'
   correlated.key = set_key
 end)
-at_each_call(function() noted = 0 end)
+
+function correlated.begin_anew() noted = 0 end
 
 function correlated.begin_of(project, carried) return project .. '\0' .. carried .. '\0' end
 
 -- `where`: what stands behind the stamp.
 function correlated.note(project, carried, stamp, where)
+  touch(correlated)
   local member = correlated.begin_of(project, carried) .. text_of(stamp) .. where
   later.score(set_key, member, 0)
   local list = later.list('appended', order_key)
@@ -80,7 +82,6 @@ function correlated.is_full() return redis_call('LLEN', order_key) >= limits.cor
 -- Before what was noted is written: twice as many of the oldest go, if they mean nothing any more,
 -- and as many as are too many.
 function correlated.trim()
-  if noted == 0 then return end
   local most = min(2 * noted, some)
   local over = redis_call('LLEN', order_key) + noted - limits.correlated
   noted = 0

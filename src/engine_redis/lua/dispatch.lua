@@ -223,20 +223,19 @@ end
 
 -- Writes everything down first.
 local function finish(number, run_id)
-  change.trim_ended(true)
+  if change.touched then change.trim_ended(true) end
   queues.settle_lanes()
-  cache.save()
-  streams.save()
+  if cache.touched then cache.save() end
+  if streams.touched then streams.save() end
   if counts.save then counts.save() end
   jobs.save()
   queues.save()
   later.check_types()
-  correlated.trim()
-  queues.tidy()
-  queues.save()
+  if correlated.touched then correlated.trim() end
+  if queues.tidy() then queues.save() end
   later.settle_all()
-  jobs.drop_empty_buckets()
-  queues.prune()
+  if jobs.has_shrunk then jobs.drop_empty_buckets() end
+  if queues.to_prune then queues.prune() end
   return end_call(number, run_id)
 end
 
@@ -246,7 +245,6 @@ local function has(flags, flag) return flags % (2 * flag) >= flag end
 
 -- Everything that is due. False: there is more of it than one call should do.
 local function let_all_happen()
-  if now < state.next_due then return true end
   state.due_changed = true
   local all_ended = live.let_end()
   return change.let_happen() and all_ended
@@ -257,7 +255,6 @@ local sweep_every = 50000
 -- What is old goes, a little with every call; where there was none, it is not looked for all the
 -- time.
 local function sweep()
-  if not manual_clock and now < state.swept + sweep_every then return end
   local jobs_gone, keys_gone = change.forget_old(1000), idempotency.forget_old()
   if cache.sweep() and jobs_gone and keys_gone then
     state.swept = now
@@ -296,12 +293,11 @@ local function run_light(number)
 end
 
 local function begin_work()
-  for i = 1, #beginnings do beginnings[i]() end
+  begin_anew()
   local warm = state.take_warmth()
   queues.begin(warm)
   jobs.begin(warm)
-  later.begin(warm)
-  later.is_read(keys[1])
+  if not warm or later.is_full then later.forget_met() end
 end
 
 local nobody = {}
@@ -392,9 +388,9 @@ local function run()
   if is_light() then return run_light(number) end
 
   begin_work()
-  meet_stores()
-  if not let_all_happen() then return {'again', finish(number - 1)} end
-  sweep()
+  if not last or state.was_away or state.epoch == 0 then meet_stores() end
+  if now >= state.next_due and not let_all_happen() then return {'again', finish(number - 1)} end
+  if manual_clock or now >= state.swept + sweep_every then sweep() end
   meet_named()
   local out = {'ok', ''}
   for i = 3, #args do

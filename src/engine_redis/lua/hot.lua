@@ -274,7 +274,7 @@ function transact_many(argument)
     local kind = byte(text, pos)
     pos = pos + 1
     parts_by_kind[kind](out)
-    if kind == 2 or kind == 3 then change.trim_ended(false) end
+    if change.touched then change.trim_ended(false) end
     if kind ~= 5 then carried = nil end
   end
   ready.expect(0)

@@ -20,11 +20,14 @@ local changed  -- jobs to write back
 local written  -- buckets with jobs to write back
 
 known, changed, written = {}, {}, {}
-at_each_call(function()
+jobs.any_met = false  -- one is a table by now, or gone: what a lane has read may be out of date
+
+function jobs.begin_anew()
   emptied(known)
-  jobs.any_met = false  -- one is a table by now, or gone: what a lane has read may be out of date
+  jobs.any_met = false
   changed, written = fresh(changed), fresh(written)
-end)
+  if jobs.has_shrunk then jobs.forget_shrunk() end
+end
 
 local index_of, bucket_key, find_bucket = jobs.index_of, jobs.bucket_key, jobs.bucket_of
 
@@ -143,6 +146,7 @@ end
 local function of_tag(tag)
   local met = known[tag]
   if not met then
+    touch(jobs)
     met = {}
     known[tag] = met
   end
@@ -216,7 +220,10 @@ end
 -- What is known of the jobs of a tag; `peek` makes it more.
 function jobs.of_tag(tag) return known[tag] or of_tag(tag) end
 
-jobs.note = note
+local nobody = {}
+
+-- The same as of now, to be looked at.
+function jobs.known_of_tag(tag) return known[tag] or nobody end
 
 -- Puts the texts of those from `first` to `last` that wait to be written, in this order among others,
 -- into `texts`. False where that is not so.
@@ -236,7 +243,7 @@ end
 -- Puts what is known of those from `first` to `last` of a list into `texts`, at the same places.
 -- Their names are known, they have no runs, and best they are in the order of their ids.
 function jobs.read_named(tag, ids, names, first, last, texts)
-  local met = known[tag] or of_tag(tag)
+  local met = known[tag] or nobody
   while first <= last do
     local id = ids[first]
     local job, behind = met[id], first + 1
@@ -307,8 +314,7 @@ function jobs.forget_known(tag, low, high)
   end
 end
 
--- Hands everything over to `later`.
-function jobs.save()
+local function save_texts()
   for _, job in ipairs(changed) do
     job.is_changed = false
     if not job.gone then note(find_bucket(job.tag, job.id), job.id, job.name) end
@@ -329,7 +335,12 @@ function jobs.save()
     later.append('fields', bucket.key, list)
   end
   emptied(written)
-  runs.save()
+end
+
+-- Hands everything over to `later`.
+function jobs.save()
+  if jobs.touched then save_texts() end
+  if runs.touched then runs.save() end
 end
 
 local buckets_at_once = 50

@@ -213,10 +213,22 @@ local function first_of(key)
   if first[1] then return tonumber(first[2]), first[1] end
 end
 
+local function first_due(queue)
+  return earlier(earlier(first_of(queue.scheduled_key), first_of(queue.retry_key)),
+                 (first_of(queue.leases_key)))
+end
+
+-- When something is due. What the queue is listed by may go on to be earlier: the next lease then
+-- need not change it.
+function queues.next_time(queue)
+  local time = first_due(queue)
+  if time then queues.due_at(queue, time) end
+  return time
+end
+
 -- Finds out anew when something is due.
 function queues.find_next(queue)
-  local time = earlier(earlier(first_of(queue.scheduled_key), first_of(queue.retry_key)),
-                       (first_of(queue.leases_key)))
+  local time = first_due(queue)
   if time == queue.next then return time end
   queue.next, state.due_changed = time, true
   later.score(due_key, tostring(queue.number), time or false)
@@ -288,7 +300,7 @@ end
 local function begin_minute(queue, minute)
   if queue.minute then
     later.add('fields', queue.minutes_key, queue.minute, concat(queue.happened, ' '))
-    queue.prune_before = minute - 60
+    queue.prune_before, queues.to_prune = minute - 60, true
   end
   queue.minute, queue.happened = minute, read_minute(queue, minute)
 end
@@ -334,14 +346,26 @@ function queues.all_minutes(queue)
 end
 
 function queues.settle_lanes()
-  for i = 1, #met_queues do ready.settle(met_queues[i]) end
+  for i = 1, #met_queues do
+    if met_queues[i].cursor then ready.settle(met_queues[i]) end
+  end
 end
 
+-- Whether there was anything to do.
 function queues.tidy()
-  for i = 1, #met_queues do ready.tidy(met_queues[i]) end
+  local any = false
+  for i = 1, #met_queues do
+    local queue = met_queues[i]
+    if queue.to_tidy and queue.lanes then
+      ready.tidy(queue)
+      any = true
+    end
+  end
+  return any
 end
 
 function queues.prune()
+  queues.to_prune = false
   for i = 1, #met_queues do
     if met_queues[i].prune_before then prune_minutes(met_queues[i]) end
   end

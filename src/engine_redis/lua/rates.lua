@@ -4,10 +4,9 @@
 --   rate_limit:{project}/{name}:{group}   list: the same for a group
 --   rate_limit:{project}/{name}:groups    sorted set: groups by their last start
 
-local windows  -- key -> how many starts it holds, and the first of them
+local windows = {}  -- key -> how many starts it holds, and the first of them
 
-windows = {}
-at_each_call(function() windows = fresh(windows) end)
+function rates.begin_anew() windows = {} end
 
 local function rate_key(queue, group)
   local key = prefix .. 'rate_limit:' .. queue.project .. '/' .. queue.name
@@ -20,6 +19,7 @@ local function group_key(queue, group) return rate_key(queue, 'group:' .. group)
 local function window_of(key)
   local window = windows[key]
   if not window then
+    touch(rates)
     local first = redis_call('LINDEX', key, 0)
     window = {count = first and redis_call('LLEN', key) or 0, first = tonumber(first)}
     windows[key] = window

@@ -325,7 +325,7 @@ end
 -- Takes out of the lanes what was taken from them.
 function ready.settle(queue)
   local self = queue.cursor
-  if not self then return end
+  if not self or next(self.lanes) == nil then return end
   for _, lane in pairs(self.lanes) do finish(lane) end
   self.lanes = {}
 end
@@ -403,9 +403,6 @@ end
 
 -- Rewrites a little of each lane that is full of elements that mean nothing.
 function ready.tidy(queue)
-  if not queue.lanes then return end
-  ready.settle(queue)
-  if not queue.to_tidy then return end
   queue.to_tidy = false
   local lanes = queue.lanes
   for priority = 0, 9 do

@@ -35,10 +35,11 @@ end
 local function open_desk(queue)
   if queue == desk then return end
   rows.close_desk()
+  touch(rows)
   desk = queue
 end
 
-at_each_call(function() desk, desk_ended, ends_count = nil, 0, 0 end)
+function rows.begin_anew() desk, desk_ended, ends_count = nil, 0, 0 end
 
 local row_format = '>I7c16c7I4c0Bc0'
 local answer_bytes = 10
@@ -118,7 +119,7 @@ end
 -- `workers` from the one behind `before` on. `out` gets id, token, and attempts with the end of
 -- the lease, of each, `records` their texts.
 function rows.start(queue, lane, most, length, worker, workers, before, out, records)
-  local met, texts = jobs.of_tag(queue.tag), lane.texts
+  local met, texts = jobs.known_of_tag(queue.tag), lane.texts
   local elements, names, stamps = lane.elements, lane.names, lane.stamps
   local tag, number, priority, taken = queue.tag, queue.number, lane.priority, lane.taken
   local stamp, given, made, kept = state.stamp, 0, #out, #records

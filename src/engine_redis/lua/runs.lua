@@ -38,13 +38,10 @@ local written = {}                   -- pages to write back
 local pages, page_count = {}, 0      -- tag -> first id -> page; known perhaps since an earlier call
 local leases_epoch                   -- they count their leases as of that
 
-at_each_call(function() written = fresh(written) end)
+function runs.begin_anew() written = fresh(written) end
 
--- `warm`: nobody has changed anything since the last call, and the buckets are known still.
-function runs.begin(warm)
-  if warm and page_count <= pages_known then return end
-  pages, page_count = {}, 0
-end
+-- Somebody has changed something since the last call, or too many are known.
+function runs.forget_pages() pages, page_count, runs.is_full = {}, 0, false end
 
 -- When a lease ends; of one from before the epoch, a full interval after that began.
 local function lease_end(run)
@@ -142,6 +139,7 @@ local function read_page(bucket, first, text)
   count_leases(page)
   pages[bucket.tag][first] = page
   page_count = page_count + 1
+  if page_count > pages_known then runs.is_full = true end
   return page
 end
 
@@ -206,6 +204,7 @@ runs.page_of = page_of
 -- It will be written back.
 local function note(page)
   if page.is_changed then return end
+  touch(runs)
   page.is_changed = true
   written[#written + 1] = page
 end

@@ -97,7 +97,7 @@ local groups_asked = 100  -- for the times at which their rates open
 local function next_in(queue, full)
   if not queue.number or queue.paused then return nil end
   local time = queue.next
-  if not full then time = queues.find_next(queue) end
+  if not full then time = queues.next_time(queue) end
   if queue.count[queued] == 0 then return time end
   time = earlier(time, rates.queue_opens(queue))
   if queue.settings.group_rate.limit > 0 then

@@ -9,14 +9,14 @@
 local fields = {'epoch', 'first', 'last', 'last_stamp', 'last_at', 'before', 'first_at', 'bytes',
                 'own', 'keep_count', 'keep_age', 'keep_bytes', 'listed'}
 local streams_key
-local known    -- name -> stream, or false
+local known    -- name -> stream, or false; of this call
 local changed  -- streams to be written
 
 at_each_store(function()
   streams_key, streams.ids_key = prefix .. 'streams', prefix .. 'streams:ids'
 end)
 known, changed = {}, {}
-at_each_call(function() known, changed = fresh(known), fresh(changed) end)
+function streams.begin_anew() known, changed = {}, {} end
 
 function streams.name_of(project, name) return project .. '\0' .. name end
 
@@ -33,6 +33,7 @@ function streams.find(project, name)
   local id = streams.name_of(project, name)
   local stream = known[id]
   if stream ~= nil then return stream or nil end
+  touch(streams)
   local text = redis_call('HGET', streams_key, id)
   if not text then
     known[id] = false
