@@ -111,7 +111,7 @@ public:
       std::vector<engine::put_progress> steps) override {
     std::vector<result<std::uint32_t>> answers;
     for (engine::put_progress& step : steps) {
-      if (step.total_steps) total_steps = *step.total_steps;
+      if (step.total_steps) total_steps = step.total_steps;
       if (total_steps) {
         answers.emplace_back(*total_steps);
       } else {

@@ -513,12 +513,12 @@ TEST_F(Worker, KillsTheProgramOfARunWhoseLeaseIsLost) {
   ASSERT_TRUE(runner);
   source_.add();
   make((*runner)->handler());
-  EXPECT_TRUE(run_while([](Worker* self, const temp_folder& where) -> awaitable<void> {
-    co_await until([&where] { return where.read("pid").ends_with('\n'); });
+  EXPECT_TRUE(run_while([](Worker* self, const temp_folder* where) -> awaitable<void> {
+    co_await until([where] { return where->read("pid").ends_with('\n'); });
     self->source_.extend_error = stale();
     co_await until([self] { return self->worker_->stats().lost == 1; });
     co_await until([self] { return self->worker_->stats().running == 0; });
-  }(this, folder)));
+  }(this, &folder)));
   EXPECT_FALSE(is_alive(std::stoi(folder.read("pid"))));
   EXPECT_TRUE(source_.settles.empty());
 }
