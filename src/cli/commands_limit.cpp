@@ -44,8 +44,9 @@ result<rate> read_rate(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return refuse();
   rate out;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + slash, out.limit);
-  if (ec != std::errc{} || end != text.data() + slash) return refuse();
+  const std::string_view count = text.substr(0, slash);
+  const auto [end, ec] = std::from_chars(count.data(), count.data() + count.size(), out.limit);
+  if (ec != std::errc{} || end != count.data() + count.size()) return refuse();
   std::string per{text.substr(slash + 1)};
   if (engine::parse_limit_period(per)) {
     out.period = per;
@@ -197,6 +198,22 @@ void print_grant(const context& with, const json::value& body) {
                                  ends ? relative_time(*ends, with.around.clock.now()) : "soon");
 }
 
+// What the settlement of a reservation came to.
+void print_settlement(const context& with, const json::value& body) {
+  const auto most = static_cast<std::int64_t>(engine::limit_value_max);
+  const auto number = [&](std::string_view option) {
+    return static_cast<std::uint64_t>(with.in.integer(option, 0, most)->value_or(0));
+  };
+  const std::uint64_t reserved = number("--reserved");
+  const std::uint64_t used = number("--used");
+  if (used < reserved) {
+    with.around.out << fmt::format("{} given back\n", grouped(reserved - used));
+  } else if (used > reserved) {
+    with.around.out << fmt::format("{} of {} more charged\n", grouped(count_at(body, "granted")),
+                                   grouped(used - reserved));
+  }
+}
+
 exit_code print_answer(const context& with, const client::response& answer, wanted what) {
   const auto body = body_of(answer);
   if (!body) return report(with, body.error());
@@ -205,7 +222,11 @@ exit_code print_answer(const context& with, const client::response& answer, want
     with.around.out << answer.body << '\n';
   } else {
     print_limits(with, *body);
-    print_grant(with, *body);
+    if (what == wanted::settle) {
+      print_settlement(with, *body);
+    } else {
+      print_grant(with, *body);
+    }
     if (flag_at(*body, "listed")) {
       with.around.err << "A list of the policy decides: nothing was counted.\n";
     }

@@ -161,6 +161,15 @@ TEST_F(LimitCommands, SettleKeepsWhatWasUsed) {
   EXPECT_EQ(settled(own, "400", "0"), 0U);
   EXPECT_EQ(settled(own, "1", "1"), 0U);
   EXPECT_EQ(settled(own, "1", "301"), 300U);
+  const auto told = [this](std::string reserved, std::string used) {
+    EXPECT_EQ(run({"limit", "settle", "user=42", "--limit", "1000/daily", "--reserved",
+                   std::move(reserved), "--used", std::move(used)}),
+              exit_code::done)
+        << err();
+    return out();
+  };
+  EXPECT_NE(told("300", "100").find("\n200 given back\n"), std::string::npos) << out();
+  EXPECT_NE(told("100", "2000").find("\n900 of 1,900 more charged\n"), std::string::npos) << out();
 }
 
 TEST_F(LimitCommands, CheckTakesAPartWhereThatIsEnough) {
