@@ -8,11 +8,11 @@
 // a check, three that are charged all or none, and one of which the process holds shares. `--jobs`
 // counts checks. Every check is counted: what was allowed has to be what the limits say, or the run
 // ends with an error.
+#include "open_redis.hpp"
 #include "queue_load.hpp"
 
 #include <millrace/engine/async.hpp>
 #include <millrace/engine/limit_table.hpp>
-#include <millrace/engine_redis/redis_store.hpp>
 #include <millrace/limiter/limiter.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -87,20 +87,11 @@ awaitable<void> call(progress& in) {
 double on_store(engine::store& store, const settings& with, std::size_t limits) {
   progress in{.store = store, .limits = limits, .wanted = with.jobs};
   asio::io_context loop(1);
-  for (std::size_t i = 0; i < with.callers; ++i) asio::co_spawn(loop, call(in), asio::detached);
-  const auto begin = steady::now();
-  loop.run();
-  const double took = seconds_since(begin);
+  std::vector<awaitable<void>> callers;
+  for (std::size_t i = 0; i < with.callers; ++i) callers.push_back(call(in));
+  const double took = run_callers(loop, std::move(callers));
   if (in.ended != in.wanted) stop(fmt::format("{} of {} checks", in.ended, in.wanted));
   return static_cast<double>(in.wanted) / took;
-}
-
-std::unique_ptr<engine_redis::redis_store> open_redis(const settings& with) {
-  auto where = redis::parse_address(with.redis, "--redis");
-  if (!where) stop(where.error().detail);
-  auto opened = engine_redis::redis_store::open({.where = std::move(*where)});
-  if (!opened) stop(opened.error().detail);
-  return std::move(*opened);
 }
 
 // A limit that no thread reaches, of which this process holds shares: most checks need nobody.

@@ -7,15 +7,14 @@
 // of its own: by an engine with a thread of its own, and by one on the event loop of its callers
 // (`millrace, loop`). `--jobs` counts pairs. Every grant is looked at: one that is refused, or
 // whose fence does not grow, ends the run with an error.
+#include "open_redis.hpp"
 #include "queue_load.hpp"
 
-#include <millrace/engine_redis/redis_store.hpp>
 #include <millrace/locks/locks.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,18 +56,14 @@ double pairs_per_second(asio::io_context& loop, engine::store& store, std::size_
 }
 
 void one_run(const settings& with, bool on_loop, report& out) {
-  auto where = redis::parse_address(with.redis, "--redis");
-  if (!where) stop(where.error().detail);
   asio::io_context loop(1);
-  auto opened = engine_redis::redis_store::open(
-      {.where = std::move(*where), .loop = on_loop ? &loop : nullptr});
-  if (!opened) stop(opened.error().detail);
+  const auto store = open_redis(with, on_loop ? &loop : nullptr);
   const std::string system = on_loop ? "millrace, loop" : "millrace";
   const std::string guarantee = "a fence that grows; released by the holder only";
-  (void)pairs_per_second(loop, **opened, with.jobs / 20, with.callers);
+  (void)pairs_per_second(loop, *store, with.jobs / 20, with.callers);
   out.add({system, fmt::format("{} callers", with.callers),
-           pairs_per_second(loop, **opened, with.jobs, with.callers), "pairs/s", guarantee});
-  out.add({system, "1 caller", pairs_per_second(loop, **opened, with.jobs / 10, 1), "pairs/s",
+           pairs_per_second(loop, *store, with.jobs, with.callers), "pairs/s", guarantee});
+  out.add({system, "1 caller", pairs_per_second(loop, *store, with.jobs / 10, 1), "pairs/s",
            guarantee});
 }
 

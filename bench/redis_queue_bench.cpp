@@ -8,9 +8,9 @@
 // JSON object a figure for `bench/queue_bench`, --pickup measures that alone: by an engine with a
 // thread of its own, and by one on the event loop of its callers (`millrace, loop`). Every job is
 // counted: a run that loses or doubles one ends with an error. The server should hold nothing else.
+#include "open_redis.hpp"
 #include "queue_load.hpp"
 
-#include <millrace/engine_redis/redis_store.hpp>
 #include <millrace/redis/connection.hpp>
 
 #include <boost/asio/connect.hpp>
@@ -33,16 +33,6 @@
 
 namespace millrace::bench {
 namespace {
-
-/// `loop`: that the store lives on.
-std::unique_ptr<engine_redis::redis_store> open_store(const settings& with,
-                                                      asio::io_context* loop = nullptr) {
-  auto where = redis::parse_address(with.redis, "--redis");
-  if (!where) stop(where.error().detail);
-  auto opened = engine_redis::redis_store::open({.where = std::move(*where), .loop = loop});
-  if (!opened) stop(opened.error().detail);
-  return std::move(*opened);
-}
 
 /// What the server itself spends: Redis does one thing at a time, so this is the limit of what can
 /// be had from it, also while the machine does other things.
@@ -119,15 +109,15 @@ void measure_round_trip(const settings& with, report& out) {
 void one_pickup(const settings& with, report& out) {
   measure_round_trip(with, out);
   asio::io_context loop(1);
-  measure_pickup(loop, *open_store(with), "millrace", out);
-  measure_pickup(loop, *open_store(with, &loop), "millrace, loop", out);
+  measure_pickup(loop, *open_redis(with), "millrace", out);
+  measure_pickup(loop, *open_redis(with, &loop), "millrace, loop", out);
 }
 
 void one_run(const settings& with, report& out) {
   constexpr std::size_t bulk = 50;
   server_cpu cpu(with.redis);
   asio::io_context loop(1);
-  auto store = open_store(with);
+  auto store = open_redis(with);
   const engine::durability level = store->traits().strongest;
   const std::string kept{to_string(level)};
   const auto rate = [&](double took) { return static_cast<double>(with.jobs) / took; };

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <iterator>
 #include <ostream>
 #include <string>
@@ -108,8 +109,13 @@ result<std::string> checks_body(const context& with, const std::vector<part>& pa
   return fmt::format("[{}]", std::move(one).finish());
 }
 
+struct settlement {
+  std::int64_t reserved{0};
+  std::int64_t used{0};
+};
+
 // `--reserved 4000 --used 1312`.
-result<void> put_settlement(const context& with, json_writer& into) {
+result<settlement> read_settlement(const context& with) {
   const auto most = static_cast<std::int64_t>(engine::limit_value_max);
   const auto reserved = with.in.integer("--reserved", 1, most);
   if (!reserved) return std::unexpected(reserved.error());
@@ -117,9 +123,7 @@ result<void> put_settlement(const context& with, json_writer& into) {
   const auto used = with.in.integer("--used", 0, most);
   if (!used) return std::unexpected(used.error());
   if (!*used) return invalid("--used", "say how much of it is kept");
-  into.integer("reserved", *reserved);
-  into.integer("used", *used);
-  return {};
+  return settlement{**reserved, **used};
 }
 
 result<std::string> body_of_request(const context& with, wanted what) {
@@ -145,7 +149,10 @@ result<std::string> body_of_request(const context& with, wanted what) {
     body.integer("cost", *cost);
   }
   if (what == wanted::settle) {
-    if (auto put = put_settlement(with, body); !put) return std::unexpected(put.error());
+    const auto settled = read_settlement(with);
+    if (!settled) return std::unexpected(settled.error());
+    body.integer("reserved", settled->reserved);
+    body.integer("used", settled->used);
   }
   body.text("taken_at", with.in.text("--taken-at"));
   if (what == wanted::peek) body.flag("peek", true);
@@ -200,17 +207,14 @@ void print_grant(const context& with, const json::value& body) {
 
 // What the settlement of a reservation came to.
 void print_settlement(const context& with, const json::value& body) {
-  const auto most = static_cast<std::int64_t>(engine::limit_value_max);
-  const auto number = [&](std::string_view option) {
-    return static_cast<std::uint64_t>(with.in.integer(option, 0, most)->value_or(0));
-  };
-  const std::uint64_t reserved = number("--reserved");
-  const std::uint64_t used = number("--used");
-  if (used < reserved) {
-    with.around.out << fmt::format("{} given back\n", grouped(reserved - used));
-  } else if (used > reserved) {
+  const auto settled = read_settlement(with);
+  if (!settled) return;
+  const std::int64_t more = settled->used - settled->reserved;
+  const std::string size = grouped(static_cast<std::uint64_t>(std::abs(more)));
+  if (more < 0) with.around.out << fmt::format("{} given back\n", size);
+  if (more > 0) {
     with.around.out << fmt::format("{} of {} more charged\n", grouped(count_at(body, "granted")),
-                                   grouped(used - reserved));
+                                   size);
   }
 }
 

@@ -2,16 +2,13 @@
 
 #include <millrace/engine/async.hpp>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstddef>
-#include <exception>
 #include <memory>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,127 +17,105 @@ namespace millrace::engine_redis {
 namespace {
 
 using namespace engine;
-using redis::testing::redis_server;
 
 const queue_key work{.name = "work"};
 
-result<std::unique_ptr<redis_store>> open_at(asio::io_context& loop, std::string socket) {
-  options with{.loop = &loop};
-  with.where.over = redis::address::transport::unix_socket;
-  with.where.path = std::move(socket);
-  return redis_store::open(std::move(with));
-}
+class RedisOnALoop : public testing::Test {
+public:
+  void open() { store_ = open_on(server_, nullptr, &loop_); }
 
-transaction of(step one) {
-  transaction out;
-  out.steps.push_back(std::move(one));
-  return out;
-}
-
-transaction a_job() { return of(enqueue_job{.queue = work}); }
-
-// Makes jobs, one after the other, and leases each.
-awaitable<void> make_and_lease(store& where, std::size_t jobs, std::size_t& leased) {
-  for (std::size_t i = 0; i < jobs; ++i) {
-    if (!co_await commit(where, a_job())) co_return;
-    const auto taken = co_await commit_step<jobs_leased>(where, lease_jobs{.queues = {work}});
-    if (taken) leased += taken->jobs.size();
+  static transaction a_job() {
+    transaction out;
+    out.steps.emplace_back(enqueue_job{.queue = work});
+    return out;
   }
-}
+  /// Makes a job; `done` hears whether it is made.
+  template <class Done>
+  void make_job(Done done) {
+    std::vector<transaction> batch;
+    batch.push_back(a_job());
+    store_->submit(std::move(batch), [done](const std::vector<commit_result>& made) {
+      done(made.at(0).has_value());
+    });
+  }
+  /// Makes jobs and leases each, on the loop; how many were leased.
+  awaitable<std::size_t> make_and_lease(std::size_t jobs) {
+    std::size_t leased = 0;
+    for (std::size_t i = 0; i < jobs; ++i) {
+      if (!co_await commit(*store_, a_job())) break;
+      const auto taken = co_await commit_step<jobs_leased>(*store_, lease_jobs{.queues = {work}});
+      if (taken) leased += taken->jobs.size();
+    }
+    co_return leased;
+  }
 
-void run_until_done(asio::io_context& loop, awaitable<void> what) {
-  bool done = false;
-  asio::co_spawn(loop, std::move(what), [&](const std::exception_ptr&) { done = true; });
-  loop.restart();
-  while (!done) loop.run_one();
-}
+  redis::testing::redis_server server_;
+  asio::io_context loop_{1};
+  std::unique_ptr<redis_store> store_;
+};
 
-TEST(RedisOnALoop, AnswersOnTheThreadThatRunsIt) {
-  const redis_server server;
-  asio::io_context loop(1);
-  auto store = open_at(loop, server.socket());
-  ASSERT_TRUE(store) << store.error().detail;
+TEST_F(RedisOnALoop, AnswersOnTheThreadThatRunsIt) {
+  open();
   std::thread::id answered_on;
-  std::vector<transaction> batch;
-  batch.push_back(a_job());
-  (*store)->submit(std::move(batch), [&](const std::vector<commit_result>& done) {
-    EXPECT_TRUE(done.at(0));
+  make_job([&](bool made) {
+    EXPECT_TRUE(made);
     answered_on = std::this_thread::get_id();
   });
-  while (answered_on == std::thread::id{}) loop.run_one();
+  while (answered_on == std::thread::id{}) loop_.run_one();
   EXPECT_EQ(answered_on, std::this_thread::get_id());
 }
 
-TEST(RedisOnALoop, ServesCoroutinesOfTheSameLoop) {
-  const redis_server server;
-  asio::io_context loop(1);
-  auto store = open_at(loop, server.socket());
-  ASSERT_TRUE(store) << store.error().detail;
-  std::size_t leased = 0;
-  run_until_done(loop, make_and_lease(**store, 20, leased));
-  EXPECT_EQ(leased, 20U);
+TEST_F(RedisOnALoop, ServesCoroutinesOfTheSameLoop) {
+  open();
+  EXPECT_EQ(run_coro(loop_, make_and_lease(20)), 20U);
 }
 
-TEST(RedisOnALoop, TakesWorkFromOtherThreads) {
-  const redis_server server;
-  asio::io_context loop(1);
-  auto store = open_at(loop, server.socket());
-  ASSERT_TRUE(store) << store.error().detail;
+TEST_F(RedisOnALoop, TakesWorkFromOtherThreads) {
+  open();
   std::vector<std::thread> callers;
   std::atomic<std::size_t> made{0};
   std::atomic<std::size_t> over{0};
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
       for (int job = 0; job < 50; ++job) {
-        if (blocking::commit(**store, a_job())) ++made;
+        if (blocking::commit(*store_, a_job())) ++made;
       }
       ++over;
-      asio::post(loop, [] {});
+      asio::post(loop_, [] {});
     });
   }
-  while (over < callers.size()) loop.run_one();
+  while (over < callers.size()) loop_.run_one();
   for (std::thread& each : callers) each.join();
   EXPECT_EQ(made, 200U);
 }
 
-TEST(RedisOnALoop, AnswersEverythingBeforeItEnds) {
-  const redis_server server;
-  asio::io_context loop(1);
-  auto store = open_at(loop, server.socket());
-  ASSERT_TRUE(store) << store.error().detail;
+TEST_F(RedisOnALoop, AnswersEverythingBeforeItEnds) {
+  open();
   std::size_t made = 0;
-  for (int i = 0; i < 100; ++i) {
-    std::vector<transaction> batch;
-    batch.push_back(a_job());
-    (*store)->submit(std::move(batch),
-                     [&](const std::vector<commit_result>& done) { made += done.at(0) ? 1 : 0; });
-  }
-  store->reset();
+  for (int i = 0; i < 100; ++i) make_job([&](bool fine) { made += fine ? 1 : 0; });
+  store_.reset();
   EXPECT_EQ(made, 100U);
   // The loop is there for others still, and comes to an end.
   bool ran = false;
-  asio::post(loop, [&] { ran = true; });
-  loop.restart();
-  loop.run();
+  asio::post(loop_, [&] { ran = true; });
+  loop_.restart();
+  loop_.run();
   EXPECT_TRUE(ran);
 }
 
-TEST(RedisOnALoop, IsOpenedAgainOnTheSameLoop) {
-  const redis_server server;
-  asio::io_context loop(1);
-  std::size_t leased = 0;
+TEST_F(RedisOnALoop, IsOpenedAgainOnTheSameLoop) {
   for (int i = 0; i < 3; ++i) {
-    auto store = open_at(loop, server.socket());
-    ASSERT_TRUE(store) << store.error().detail;
-    run_until_done(loop, make_and_lease(**store, 1, leased));
+    open();
+    EXPECT_EQ(run_coro(loop_, make_and_lease(1)), 1U);
+    store_.reset();
   }
-  EXPECT_EQ(leased, 3U);
 }
 
-TEST(RedisOnALoop, TellsWhyItCannotBeOpened) {
-  asio::io_context loop(1);
-  const redis::testing::scratch_directory empty;
-  const auto store = open_at(loop, empty.file("nobody.sock"));
+TEST_F(RedisOnALoop, TellsWhyItCannotBeOpened) {
+  options nobody{.loop = &loop_};
+  nobody.where.over = redis::address::transport::unix_socket;
+  nobody.where.path = server_.socket() + ".nobody";
+  const auto store = redis_store::open(std::move(nobody));
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, "redis_unreachable");
 }

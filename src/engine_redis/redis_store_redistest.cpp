@@ -331,6 +331,27 @@ TEST(RedisStore, CancelsWhatWaitsThoughTheScriptKnowsNothing) {
   EXPECT_EQ(lease(*store, 10).size(), 1U);
 }
 
+// When it is due stays the end of the lease that was, which is early enough for any later one.
+TEST(RedisStore, LooksForJobsInVainWithoutWritingWhenTheQueueIsDue) {
+  const redis_server server;
+  const auto store = open_on(server);
+  ASSERT_TRUE(commit(*store, enqueue_job{.queue = work}));
+  const auto leased = lease(*store, 1);
+  ASSERT_EQ(leased.size(), 1U);
+  const std::vector<std::string> due{"HGET", "{millrace}:queue:default/work", "next"};
+  const std::string before = tell(server, due);
+  EXPECT_FALSE(before.empty());
+  ASSERT_TRUE(commit(*store, ack_job{.id = leased[0].what.id, .token = leased[0].token}));
+  const auto vain = commit(*store, lease_jobs{.queues = {work}});
+  ASSERT_TRUE(vain);
+  // It is told the truth nevertheless: nothing will come by itself.
+  EXPECT_FALSE(std::get<jobs_leased>(vain->outcomes.at(0)).next_at);
+  EXPECT_EQ(tell(server, due), before);
+  ASSERT_TRUE(commit(*store, enqueue_job{.queue = work}));
+  EXPECT_EQ(lease(*store, 1).size(), 1U);
+  EXPECT_EQ(tell(server, due), before);
+}
+
 TEST(RedisStore, SaysHowSafeAnAnswerIs) {
   using enum durability;
   const redis_server always({"--appendonly", "yes", "--appendfsync", "always"});

@@ -8,6 +8,7 @@
 #include <millrace/redis/connection.hpp>
 #include <millrace/redis/reply.hpp>
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <gtest/gtest.h>
 
@@ -19,9 +20,11 @@
 namespace millrace::engine_redis {
 
 inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& server,
-                                            const clock_source* clock = nullptr) {
+                                            const clock_source* clock = nullptr,
+                                            asio::io_context* loop = nullptr) {
   options with;
   with.clock = clock;
+  with.loop = loop;
   with.where.over = redis::address::transport::unix_socket;
   with.where.path = server.socket();
   auto opened = redis_store::open(std::move(with));

@@ -19,7 +19,7 @@ local keys, args, prefix, redis_call  -- of the call
 -- The parts that a call has touched, and which begin anew with the next (`begin_anew`), but for those
 -- calls that have to do with nothing but locks and limits. Most calls touch few; what is not touched
 -- is neither put right nor saved: a call that comes alone finds nothing in the processor's caches,
--- and there a function that has nothing to do costs as much as one that has.
+-- where even a function that has nothing to do is not free.
 local touched_parts, touched_count = {}, 0
 
 local function touch(part)

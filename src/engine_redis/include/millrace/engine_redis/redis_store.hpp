@@ -40,12 +40,12 @@ struct options {
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds request_timeout{3'000};
   /// Called when the connection is lost, with why, and when there is one again, with nothing. Not
-  /// for the attempts between. On the store's own thread: it must return soon and may not ask the
-  /// store.
+  /// for the attempts between. On the thread that the store lives on: it must return soon and may
+  /// not ask the store.
   std::function<void(const error* why)> on_outage;
   /// Not owned; empty: a thread of the store's own. An event loop of the program that the store
   /// lives on instead: whoever waits for an answer reads it there, and no thread has to wake
-  /// another, which spares each call 15 to 50 µs. For a program of one loop, run by one thread,
+  /// another (ADR 0016 has figures). For a program of one loop, run by one thread,
   /// none of whose handlers takes long. The loop must outlive the store and does not come to an
   /// end before it. Opening and ending the store run the loop until that is done, on the thread
   /// that does it, which must be the loop's, or come before or after it is run. On that thread
