@@ -147,6 +147,7 @@ exit_code list(context& with) {
   if (const auto user = with.in.text("USER")) {
     query.push_back("user=" + client::encode_segment(*user));
   }
+  if (with.in.has("--newest")) query.push_back("order=newest");
   const auto target = listing_target(with, "/v1/sessions", std::move(query));
   if (!target) return report_usage(with, "session ls", target.error());
   return show_answer(with, "session ls", *target, [&with](const json::value& body) {
@@ -282,13 +283,14 @@ std::vector<command> session_commands() {
                      {{.name = "--peek", .purpose = "only look: its end does not move"}}),
                  .examples = {"millrace session show $id", "echo $id | millrace session show -"},
                  .run = show});
-  all.push_back({.name = "session ls",
-                 .purpose = "List and count sessions, the oldest first.",
-                 .arguments = {{.name = "USER", .purpose = "only of this user", .required = false}},
-                 .options = with_listing_options({}),
-                 .examples = {"millrace session ls", "millrace session ls 42 --json"},
-                 .run = list,
-                 .notes = "A ref names a session here; nobody gets in with it."});
+  all.push_back(
+      {.name = "session ls",
+       .purpose = "List and count sessions, the oldest first.",
+       .arguments = {{.name = "USER", .purpose = "only of this user", .required = false}},
+       .options = with_listing_options({{.name = "--newest", .purpose = "the newest first"}}),
+       .examples = {"millrace session ls", "millrace session ls 42 --newest --limit 1"},
+       .run = list,
+       .notes = "A ref names a session here; nobody gets in with it."});
   all.push_back(
       {.name = "session revoke",
        .purpose = "End the sessions of a user.",

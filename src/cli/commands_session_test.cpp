@@ -80,6 +80,8 @@ TEST_F(SessionCommands, ListAndRevoke) {
   EXPECT_NE(out().find("phone"), std::string::npos) << out();
   EXPECT_EQ(out().find(first), std::string::npos);
   EXPECT_EQ(err(), "2 in all\n");
+  ASSERT_EQ(run({"ls", "42", "--newest", "--limit", "1", "--json"}), exit_code::done);
+  EXPECT_EQ(text_at(items_at(printed(), "sessions").at(0), "label"), "phone");
   ASSERT_EQ(run({"ls", "42", "--json"}), exit_code::done);
   const std::string ref = std::to_string(count_at(items_at(printed(), "sessions").at(0), "ref"));
   ASSERT_EQ(run({"revoke", "42", "--except", ref}), exit_code::done) << err();

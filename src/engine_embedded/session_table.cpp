@@ -12,6 +12,9 @@
 namespace millrace::embedded {
 namespace {
 
+/// Refs are stamps.
+constexpr std::uint64_t beyond_every_ref = std::uint64_t{1} << 62U;
+
 std::string to_text(const engine::session_fields& fields) {
   engine::text_fields out;
   for (const auto& [name, json] : fields) out.add(name).add(json);
@@ -53,7 +56,9 @@ session_table::session_table(database& db)
       delete_(db, sql::delete_session),
       count_of_user_(db, sql::count_sessions_of_user),
       list_of_user_(db, sql::list_sessions_of_user),
+      list_newest_of_user_(db, sql::list_newest_sessions_of_user),
       list_(db, sql::list_sessions),
+      list_newest_(db, sql::list_newest_sessions),
       count_ending_(db, sql::count_ending_sessions),
       delete_ended_(db, sql::delete_ended_sessions),
       first_end_of_(db, sql::first_session_end) {}
@@ -138,16 +143,18 @@ std::uint64_t session_table::count_of(const std::string& project, const std::str
   return count_of_user_.row() ? count_of_user_.natural(0) : 0;
 }
 
-std::vector<engine::session_info> session_table::list(const std::string& project,
-                                                      const std::optional<std::string>& user,
+std::vector<engine::session_info> session_table::list(const engine::list_sessions& what,
                                                       std::uint64_t after, std::size_t most) {
   std::vector<engine::session_info> out;
-  statement& from = user ? list_of_user_ : list_;
-  from.put(project);
-  if (user) from.put(*user);
-  from.put(after).put(static_cast<std::int64_t>(most));
+  statement& of_all = what.newest_first ? list_newest_ : list_;
+  statement& of_user = what.newest_first ? list_newest_of_user_ : list_of_user_;
+  statement& from = what.user ? of_user : of_all;
+  from.put(what.project);
+  if (what.user) from.put(*what.user);
+  const std::uint64_t behind = what.newest_first && after == 0 ? beyond_every_ref : after;
+  from.put(behind).put(static_cast<std::int64_t>(most));
   const reset_after reset(from);
-  while (from.row()) out.push_back(read_session(project, from));
+  while (from.row()) out.push_back(read_session(what.project, from));
   return out;
 }
 

@@ -41,9 +41,8 @@ public:
   [[nodiscard]] std::size_t count() const noexcept { return rows_; }
   [[nodiscard]] std::uint64_t count_of(const std::string& project) const;
   [[nodiscard]] std::uint64_t count_of(const std::string& project, const std::string& user);
-  /// By age, behind `after`, without fields.
-  [[nodiscard]] std::vector<engine::session_info> list(const std::string& project,
-                                                       const std::optional<std::string>& user,
+  /// By age, behind `after` (0: from the first), without fields. Its `limit` does not count.
+  [[nodiscard]] std::vector<engine::session_info> list(const engine::list_sessions& what,
                                                        std::uint64_t after, std::size_t most);
 
   /// Nothing ends before.
@@ -61,7 +60,9 @@ private:
   statement delete_;
   statement count_of_user_;
   statement list_of_user_;
+  statement list_newest_of_user_;
   statement list_;
+  statement list_newest_;
   statement count_ending_;
   statement delete_ended_;
   statement first_end_of_;

@@ -36,7 +36,7 @@ std::uint32_t group_writer::make_room_for_session(const std::string& project,
   if (user.empty()) return 0;
   const auto over = engine::sessions_to_end(sessions_.count_of(project, user), at_most, beyond);
   if (!over || *over == 0) return 0;
-  const auto ending = sessions_.list(project, user, 0, *over);
+  const auto ending = sessions_.list({.project = project, .user = user}, 0, *over);
   for (const session_info& each : ending) sessions_.erase(each.key);
   return static_cast<std::uint32_t>(ending.size());
 }
@@ -141,7 +141,8 @@ engine::outcome group_writer::apply(engine::end_session& step, const plan&) {
 
 engine::outcome group_writer::apply(engine::end_user_sessions& step, const plan&) {
   engine::sessions_ended out;
-  const auto present = sessions_.list(step.project, step.user, 0, engine::user_sessions_max);
+  const auto present =
+      sessions_.list({.project = step.project, .user = step.user}, 0, engine::user_sessions_max);
   for (const session_info& each : present) {
     if (each.ref == step.except || (step.only != 0 && each.ref != step.only)) continue;
     static_cast<void>(to_write());
@@ -165,7 +166,7 @@ result<engine::answer> group_writer::answer(const engine::list_sessions& what) {
   if (!after) return std::unexpected(after.error());
   const std::size_t most = std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
   engine::session_page out;
-  out.items = sessions_.list(what.project, what.user, *after, most + 1);
+  out.items = sessions_.list(what, *after, most + 1);
   if (out.items.size() > most) {
     out.items.pop_back();
     out.cursor = engine::session_cursor(out.items.back().ref);

@@ -93,6 +93,7 @@ void pack_query(packer& out, const engine::list_sessions& what) {
   out.add(81).add(what.project).add(what.user);
   out.add(engine::parse_session_cursor(what.cursor).value_or(0));
   out.add(std::clamp<std::uint32_t>(what.limit, 1, engine::page_items_max));
+  out.add(what.newest_first);
 }
 
 std::optional<engine::outcome> unpack_session_outcome(std::string_view kind, unpacker& in) {

@@ -55,12 +55,18 @@ awaitable<response> change_in(service& with, request& what, bool replace) {
 
 awaitable<response> list_of(service& with, query_reader& query, std::optional<std::string> user) {
   const list_request list = read_list_request(query);
-  const auto checked = query.finish();
+  const std::string order = query.text("order").value_or("oldest");
+  auto checked = query.finish();
+  if (checked && order != "newest" && order != "oldest") {
+    checked = invalid("order", "order must be \"newest\" or \"oldest\" (first).");
+  }
   if (!checked) co_return problem(checked.error());
-  const auto page = co_await engine::ask(with.store, engine::list_sessions{.project = with.project,
-                                                                           .user = std::move(user),
-                                                                           .limit = list.limit,
-                                                                           .cursor = list.cursor});
+  const auto page =
+      co_await engine::ask(with.store, engine::list_sessions{.project = with.project,
+                                                             .user = std::move(user),
+                                                             .newest_first = order == "newest",
+                                                             .limit = list.limit,
+                                                             .cursor = list.cursor});
   if (!page) co_return problem(page.error());
   std::string body;
   append_session_page(body, *page);

@@ -118,6 +118,9 @@ TEST(SessionRoutes, ListAndEndThoseOfAUser) {
   EXPECT_EQ(listed.body.find(made[0].text("id")), std::string::npos);
   const reply rest = server.ask("GET /v1/users/a%2Fb/sessions?cursor=" + listed.text("cursor"));
   EXPECT_EQ(rest.json().at("sessions").as_array().size(), 1U);
+  const reply newest = server.ask("GET /v1/users/a%2Fb/sessions?order=newest&limit=1");
+  EXPECT_EQ(newest.json().at("sessions").at(0).at("ref"), made[2].json().at("ref"));
+  EXPECT_EQ(server.ask("GET /v1/sessions?order=up").json().at("field"), "order");
   EXPECT_EQ(server.ask("GET /v1/sessions").text("count"), "4");
   EXPECT_NE(server.ask("GET /metrics").body.find("\nmillrace_sessions 4\n"), std::string::npos);
   EXPECT_EQ(server.ask("GET /v1/sessions?user=").text("count"), "1");

@@ -265,6 +265,28 @@ TEST_P(SessionList, HasPages) {
   EXPECT_EQ(ask(list_sessions{.limit = 5}).items.size(), 5U);
 }
 
+TEST_P(SessionList, BeginsWithTheNewestWhereAsked) {
+  std::vector<std::uint64_t> all;
+  for (char each = 'a'; each < 'h'; ++each) all.push_back(begin(each).ref);
+  const auto of_another = begin('x', "bea").ref;
+  std::ranges::reverse(all);
+  std::vector<std::uint64_t> seen;
+  std::string cursor;
+  do {
+    const auto page =
+        ask(list_sessions{.user = "ann", .newest_first = true, .limit = 3, .cursor = cursor});
+    EXPECT_EQ(page.count, 7U);
+    for (const session_info& each : page.items) seen.push_back(each.ref);
+    cursor = page.cursor;
+  } while (!cursor.empty());
+  EXPECT_EQ(seen, all);
+  EXPECT_EQ(ask(list_sessions{.newest_first = true, .limit = 1}).items.at(0).ref, of_another);
+  // The current one of a user, once the newest has ended.
+  run(end_session{named('g')});
+  EXPECT_EQ(ask(list_sessions{.user = "ann", .newest_first = true, .limit = 1}).items.at(0).ref,
+            all.at(1));
+}
+
 MILLRACE_SESSION_SUITE(SessionsOfAUser);
 
 TEST_P(SessionsOfAUser, MakeRoomForTheNewest) {

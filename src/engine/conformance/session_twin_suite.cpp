@@ -119,9 +119,13 @@ protected:
     for (char each = 'a'; each < 'i'; ++each) {
       ask_both(find_session{{.hash = std::string(session_hash_chars, each)}});
     }
-    for (const char* each : {"", "a", "b"}) ask_both(list_sessions{.user = each});
-    ask_both(list_sessions{});
-    ask_both(list_sessions{.limit = 2});
+    for (const bool newest : {false, true}) {
+      for (const char* each : {"", "a", "b"}) {
+        ask_both(list_sessions{.user = each, .newest_first = newest});
+      }
+      ask_both(list_sessions{.newest_first = newest});
+      ask_both(list_sessions{.newest_first = newest, .limit = 2});
+    }
   }
 
   model::model_store model_;

@@ -147,7 +147,7 @@ engine::outcome session_model::apply(const engine::rotate_session& step, const m
 }
 
 engine::outcome session_model::apply(const engine::end_session& step, const moment&) {
-  const engine::session_changed out{.session = records_.at(step.key).what};
+  engine::session_changed out{.session = records_.at(step.key).what};
   end(step.key);
   return out;
 }
@@ -177,10 +177,12 @@ result<engine::answer> session_model::read(const engine::list_sessions& what) co
   const auto after = engine::parse_session_cursor(what.cursor);
   if (!after) return std::unexpected(after.error());
   const std::size_t most = std::clamp<std::size_t>(what.limit, 1, engine::page_items_max);
-  const auto all = sessions_of(what.project, what.user);
+  auto all = sessions_of(what.project, what.user);
+  if (what.newest_first) std::ranges::reverse(all);
   engine::session_page out{.items = {}, .cursor = {}, .count = all.size()};
   for (const record* each : all) {
-    if (each->what.ref <= *after) continue;
+    const std::uint64_t ref = each->what.ref;
+    if (*after > 0 && (what.newest_first ? ref >= *after : ref <= *after)) continue;
     if (out.items.size() == most) {
       out.cursor = engine::session_cursor(out.items.back().ref);
       break;

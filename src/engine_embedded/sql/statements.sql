@@ -294,10 +294,21 @@ SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_
        version
 FROM session WHERE project = ?1 AND user = ?2 AND ref > ?3 AND former = 0 ORDER BY ref LIMIT ?4
 
+-- :list_newest_sessions_of_user
+SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
+       version
+FROM session WHERE project = ?1 AND user = ?2 AND ref < ?3 AND former = 0
+ORDER BY ref DESC LIMIT ?4
+
 -- :list_sessions
 SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
        version
 FROM session WHERE project = ?1 AND ref > ?2 AND former = 0 ORDER BY ref LIMIT ?3
+
+-- :list_newest_sessions
+SELECT hash, ref, user, label, idle, absolute, touch_every, created_at, touched_at, expires_at,
+       version
+FROM session WHERE project = ?1 AND ref < ?2 AND former = 0 ORDER BY ref DESC LIMIT ?3
 
 -- :read_groups
 SELECT id, project, stream, name, created_at, epoch, offset, stamp FROM event_group ORDER BY id

@@ -302,8 +302,8 @@ queries[80] = {
 
 -- By their age, without their fields.
 queries[81] = {
-  arity = 4,
-  answer = function(_, project, user, after, most)
+  arity = 5,
+  answer = function(_, project, user, after, most, newest_first)
     local key, first, last, all = ages_key, '[' .. project .. '\0', '(' .. project .. '\1'
     local stem = project
     if user then
@@ -311,8 +311,13 @@ queries[81] = {
       first, last = bounds(project, user)
     end
     local count = redis_call('ZLEXCOUNT', key, first, last)
-    if after > 0 then first = '(' .. stem .. '\0' .. text_of(after) .. '\1' end
-    all = redis_call('ZRANGEBYLEX', key, first, last, 'LIMIT', 0, most + 1)
+    if newest_first then
+      if after > 0 then last = '(' .. stem .. '\0' .. text_of(after) end
+      all = redis_call('ZREVRANGEBYLEX', key, last, first, 'LIMIT', 0, most + 1)
+    else
+      if after > 0 then first = '(' .. stem .. '\0' .. text_of(after) .. '\1' end
+      all = redis_call('ZRANGEBYLEX', key, first, last, 'LIMIT', 0, most + 1)
+    end
     local shown = min(#all, most)
     local out = {pack(#all > most, count, shown)}
     local nothing = pack(0)

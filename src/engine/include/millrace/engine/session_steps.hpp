@@ -194,12 +194,14 @@ struct session_page {
   /// All there are, on whatever page.
   std::uint64_t count{0};
 };
-/// Sessions by their age, the oldest first; without former ids.
+/// Sessions by their age, without former ids. The newest of a user is the current one.
 struct list_sessions {
   using answer = session_page;
   std::string project{"default"};
   /// None: of everybody.
   std::optional<std::string> user;
+  /// Else the oldest.
+  bool newest_first{false};
   std::uint32_t limit{100};
   std::string cursor;
 };
