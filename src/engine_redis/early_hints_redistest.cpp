@@ -51,12 +51,10 @@ private:
   std::promise<std::size_t> found_;
 };
 
-/// How many calls the server has had.
-int calls(const redis_server& server) {
-  const std::string text =
-      ask(server,
-          "return string.match(redis.call('INFO', 'commandstats'), 'cmdstat_fcall:calls=(%d+)')");
-  return std::stoi(text);
+/// How often the server has carried out a command.
+int calls(const redis_server& server, const std::string& command = "fcall") {
+  return std::stoi(ask(server, "return string.match(redis.call('INFO', 'commandstats'), 'cmdstat_" +
+                                   command + ":calls=(%d+)') or '0'"));
 }
 
 commit_result make_job(store& where, duration delay = duration{0}) {
@@ -72,9 +70,40 @@ TEST(RedisEarlyHints, HaveAJobMadeAndLeasedByOneCall) {
   waiter one(*store);
   one.wait();
   const int before = calls(server);
+  const int pushed = calls(server, "rpush");
   ASSERT_TRUE(make_job(*store));
   EXPECT_EQ(one.found(), 1U);
   EXPECT_EQ(calls(server), before + 1);
+  EXPECT_EQ(calls(server, "rpush"), pushed) << "it need not go through its lane";
+}
+
+TEST(RedisEarlyHints, HaveAJobOfABoundedQueueLeasedByTheSameCall) {
+  const redis_server server;
+  const auto store = open_on(server);
+  ASSERT_TRUE(blocking::commit(
+      *store, of(configure_queue{.queue = work, .settings = queue_settings{.concurrency = 1}})));
+  waiter one(*store);
+  one.wait();
+  ASSERT_TRUE(make_job(*store));
+  EXPECT_EQ(one.found(), 1U);
+  waiter another(*store);
+  another.wait();
+  ASSERT_TRUE(make_job(*store));
+  EXPECT_EQ(another.found(), 0U) << "one runs already";
+}
+
+TEST(RedisEarlyHints, LeaveTheJobsOfAPausedQueueWhereTheyWait) {
+  const redis_server server;
+  const auto store = open_on(server);
+  ASSERT_TRUE(blocking::commit(*store, of(configure_queue{.queue = work, .paused = true})));
+  waiter one(*store);
+  one.wait();
+  ASSERT_TRUE(make_job(*store));
+  EXPECT_EQ(one.found(), 0U);
+  ASSERT_TRUE(blocking::commit(*store, of(configure_queue{.queue = work, .paused = false})));
+  const auto leased = blocking::commit(*store, of(lease_jobs{.queues = {work}}));
+  ASSERT_TRUE(leased);
+  EXPECT_EQ(std::get<jobs_leased>(leased->outcomes.at(0)).jobs.size(), 1U);
 }
 
 TEST(RedisEarlyHints, AreNotGivenAgainWithTheAnswer) {

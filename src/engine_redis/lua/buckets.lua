@@ -13,13 +13,13 @@ local bucket_jobs = 1024
 local buckets, bucket_count = {}, 0  -- tag -> the buckets met: {first, next}
 local newest = {}                    -- tag -> the bucket new jobs go to
 local shrunk = {}                    -- buckets that something was taken from
-local stamp_before                   -- of the calls before this one
+jobs.stamp_before = 0                -- of the calls before this one: ids beyond it are of this one
 
 local buckets_known = 20
 
 -- `warm`: nobody has changed anything since the last call.
 function jobs.begin(warm)
-  stamp_before = state.stamp
+  jobs.stamp_before = state.stamp
   local is_kept = warm and bucket_count <= buckets_known
   if not is_kept or runs.is_full then runs.forget_pages() end
   if not is_kept then buckets, newest, bucket_count = {}, {}, 0 end
@@ -66,7 +66,7 @@ function jobs.last_bucket(tag, id)
   if not one or not takes(one, id, one.last) then
     one = find_bucket(tag, id)
     if one and not one.count then
-      one.count, one.last = redis_call('HLEN', one.key), stamp_before
+      one.count, one.last = redis_call('HLEN', one.key), jobs.stamp_before
     end
     if not one or not takes(one, id, one.last) then
       if one then one.next = id end

@@ -46,8 +46,8 @@ end
 
 -- Why a queue takes no job, and for how many there is room; nil for any number.
 local function room_of(queue)
-  local why = not queues.may_open(queue) and 'too_many_queues' or refuse_job(queue, 1)
-  return why, not why and room_in(queue) or nil
+  if not queues.may_open(queue) then return 'too_many_queues' end
+  return refuse_job(queue, 1)
 end
 
 local function pass_jobs(count)
@@ -78,7 +78,7 @@ local function enqueue_row(out)
   local taken, first, said = why and 0 or min(count, room or count), 0, nil
   if taken > 0 then pos, first, said = rows.enqueue(queues.open(queue), text, pos, taken) end
   if carried then correlated.note_jobs(queue, carried, first, taken) end
-  pass_jobs(count - taken)
+  if taken < count then pass_jobs(count - taken) end
   why = taken < count and (why or 'queue_full') or ''
   out[#out + 1] = struct_pack('>HBc0BI7', taken, #why, why, said and 1 or 0, first) .. (said or '')
 end
@@ -100,7 +100,8 @@ end
 -- Jobs that nothing holds back, as long as there are such; how many. `workers`: of each, or the
 -- one of all.
 local function lease_plainly(queue, most, length, worker, workers, out)
-  local given, is_open = 0, false
+  local given, is_open, made = 0, false, ready.made_in(queue)
+  if made then given = rows.start(queue, made, most, length, worker, workers, 0, out, records) end
   while given < most do
     local lane = ready.lane(queue)
     local more = 0
@@ -129,6 +130,7 @@ local one_number = {}
 -- Up to `most` jobs, of which so many are in `out` already: the first of the outcome stands at
 -- `at`.
 local function lease_rest(number, most, length, worker, given, at, out)
+  ready.settle_made()
   local rest = setmetatable({count = given, out = out}, leased)
   one_number[1] = number
   local next_time = lease(one_number, most, length, worker, alone, rest)
@@ -231,7 +233,7 @@ local function begin_runs(number, length, workers, count, out)
     given = lease_plainly(queue, count, length, nil, workers, out)
   end
   out[at] = struct_pack('>Hi7', given, queue.next or nothing)
-  lease_others(number, given + 1, count, length, workers, out)
+  if given < count then lease_others(number, given + 1, count, length, workers, out) end
 end
 
 local function read_workers(count)
@@ -277,7 +279,8 @@ function transact_many(argument)
     if change.touched then change.trim_ended(false) end
     if kind ~= 5 then carried = nil end
   end
-  ready.expect(0)
+  ready.settle_made()
+  ready.expected = 0
   text = nil
   local answered = concat(out)
   if #records == 1 then return answered end

@@ -225,21 +225,6 @@ local nobody = {}
 -- The same as of now, to be looked at.
 function jobs.known_of_tag(tag) return known[tag] or nobody end
 
--- Puts the texts of those from `first` to `last` that wait to be written, in this order among others,
--- into `texts`. False where that is not so.
-local function read_unsaved(fields, names, first, last, texts)
-  local at, count = 1, #fields
-  for i = first, last do
-    local name = names[i]
-    while fields[at] ~= name do
-      at = at + 2
-      if at > count then return false end
-    end
-    texts[i] = fields[at + 1]
-  end
-  return true
-end
-
 -- Puts what is known of those from `first` to `last` of a list into `texts`, at the same places.
 -- Their names are known, they have no runs, and best they are in the order of their ids.
 function jobs.read_named(tag, ids, names, first, last, texts)
@@ -256,12 +241,9 @@ function jobs.read_named(tag, ids, names, first, last, texts)
         if id < low or id >= high or met[id] ~= nil then break end
         behind = behind + 1
       end
-      local unsaved = later.fields[bucket.key]
-      if not unsaved or not read_unsaved(unsaved, names, first, behind - 1, texts) then
-        if unsaved then later.settle_fields(bucket.key) end
-        local read = redis_call('HMGET', bucket.key, unpack(names, first, behind - 1))
-        for i = 1, behind - first do texts[first + i - 1] = read[i] end
-      end
+      if later.fields[bucket.key] then later.settle_fields(bucket.key) end
+      local read = redis_call('HMGET', bucket.key, unpack(names, first, behind - 1))
+      for i = 1, behind - first do texts[first + i - 1] = read[i] end
     else
       texts[first] = job or false
     end

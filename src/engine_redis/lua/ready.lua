@@ -79,6 +79,7 @@ function ready.push_new(queue, priority, count)
   lanes[at] = lanes[at] + count
   if priority > queue.top then queue.top = priority end
   change_lanes(queue)
+  if count > 0 then change.hint_available(queue, count) end
   return later.list('appended', lane_key(queue, priority))
 end
 
@@ -172,26 +173,44 @@ function ready.reprioritise(queue, job, priority)
   put_aside(queue, job, is_ahead)
 end
 
--- So many jobs will be asked for.
-local expected = 0
-function ready.expect(count) expected = count end
+-- Jobs that have just been made: where nothing else of their queue is ready and jobs will be asked
+-- for, they stand in no lane until it is known how many are left.
+ready.expected = 0
+local made, is_made = {}, false
+
+-- A batch begins in which so many jobs will be asked for.
+function ready.expect(count) ready.expected, is_made = count, false end
+
+-- What is left of them goes to its lane.
+function ready.settle_made()
+  if not is_made then return end
+  is_made = false
+  local names, left = made.names, #made.names - made.taken
+  if left == 0 then return end
+  local lane = ready.push_new(made.queue, made.priority, left)
+  for i = made.taken + 1, #names do lane[#lane + 1] = names[i] end
+end
+
+-- Where they are put, as a lane that has been read; nil where they belong into their lanes.
+function ready.begin_made(queue, priority)
+  ready.settle_made()
+  if ready.expected == 0 or queue.count[queued] > 0 then return nil end
+  made = {queue = queue, priority = priority, elements = {}, stamps = {}, names = {}, texts = {},
+          taken = 0}
+  is_made = true
+  return made
+end
+
+-- Those of the queue, to be taken from the first on. An acknowledgement between makes nothing
+-- ready in a queue where nothing else is, so that they go on being all.
+function ready.made_in(queue) return is_made and made.queue == queue and made or nil end
 
 -- Reads a lane from its head on; nothing is taken out before `finish`.
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
           elements = {}, stamps = {}, names = {}, texts = {}, taken = 0, kept = {},
-          ahead = max(read_ahead_first, min(expected, read_ahead_most))}
-end
-
--- What waits to be appended to the lane, where that is all of it: whoever asks for jobs as they are
--- made gets them without their being written to the lane.
-local function unsaved_in(lane, key)
-  local list = later.appended[key]
-  if list and lane.front == 0 and #list == lane.lanes[lane.at] and
-      (lane.unsaved == list or #lane.elements == 0) then
-    return list
-  end
+          ahead = max(read_ahead_first, min(ready.expected, read_ahead_most))}
 end
 
 local function read_on(lane, wanted)
@@ -199,18 +218,12 @@ local function read_on(lane, wanted)
   -- It may have grown since it was opened.
   if count >= lane.lanes[lane.at] + lane.lanes[lane.at + 1] then return false end
   local key, first = lane_key(lane.queue, lane.priority), count - lane.front
-  local unsaved, read = unsaved_in(lane, key), nil
-  if unsaved then
-    lane.unsaved = unsaved
-    read = {unpack(unsaved, count + 1, min(#unsaved, count + wanted))}
-  else
-    if count < lane.front then
-      key, first = key .. ':front', count
-      wanted = min(wanted, lane.front - count)
-    end
-    later.settle_list(key)
-    read = redis_call('LRANGE', key, first, first + wanted - 1)
+  if count < lane.front then
+    key, first = key .. ':front', count
+    wanted = min(wanted, lane.front - count)
   end
+  later.settle_list(key)
+  local read = redis_call('LRANGE', key, first, first + wanted - 1)
   local elements, names = lane.elements, lane.names
   for i = 1, #read do
     local element, at = read[i], count + i
@@ -270,17 +283,6 @@ local function take_head(lane, keep)
   if keep then lane.kept[#lane.kept + 1] = keep end
 end
 
-local function take_from_head(lane, key, count)
-  local unsaved = lane.unsaved
-  if not unsaved or unsaved ~= later.appended[key] then
-    redis_call('LTRIM', key, count, -1)
-    return
-  end
-  local left = #unsaved - count
-  for i = 1, left do unsaved[i] = unsaved[i + count] end
-  for i = left + count, left + 1, -1 do unsaved[i] = nil end
-end
-
 local function finish(lane)
   if lane.taken == 0 then return end
   change_lanes(lane.queue)
@@ -288,7 +290,7 @@ local function finish(lane)
   local from_front = min(lane.taken, lane.front)
   local from_lane = lane.taken - from_front
   if from_front > 0 then redis_call('LTRIM', key .. ':front', from_front, -1) end
-  if from_lane > 0 then take_from_head(lane, key, from_lane) end
+  if from_lane > 0 then redis_call('LTRIM', key, from_lane, -1) end
   lanes[at] = lanes[at] - from_lane
   lanes[at + 1] = lanes[at + 1] - from_front
   if lane.front > 0 or #lane.kept > 0 or lanes[at + 2] > 0 then lane.queue.to_tidy = true end

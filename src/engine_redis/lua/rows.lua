@@ -214,6 +214,7 @@ function rows.enqueue(queue, text, pos, count)
   local first_id = max(state.stamp + 1, now)
   local id, first, bucket, fields, field = first_id - 3, -100, nil, nil, 0
   local lane, places, pushed, its_priority, thousands, leading = nil, 0, 0, nil, nil, nil
+  local direct  -- where they wait for the leases behind them
   local its_flags, settings, said
   for i = 1, count do
     local flags, priority, record, behind = struct_unpack(job_format, text, pos)
@@ -230,9 +231,15 @@ function rows.enqueue(queue, text, pos, count)
       thousands, leading = id - ending, sub(text_of(id), 1, 13)
     end
     if priority ~= its_priority then
-      if pushed > 0 then ready.push_new(queue, its_priority, pushed) end
-      lane, its_priority, pushed = ready.push_new(queue, priority, 0), priority, 0
-      places = #lane
+      if i == 1 then
+        direct = ready.begin_made(queue, priority)
+      elseif direct then
+        direct = ready.settle_made()
+      else
+        ready.push_new(queue, its_priority, pushed)
+      end
+      lane = direct and direct.names or ready.push_new(queue, priority, 0)
+      its_priority, pushed, places = priority, 0, #lane
     end
     if id - id % 100 ~= first then
       bucket, first = jobs.last_bucket(tag, id), id - id % 100
@@ -244,12 +251,12 @@ function rows.enqueue(queue, text, pos, count)
     local name, made = leading .. endings[ending], head .. record
     pushed, places, field = pushed + 1, places + 1, field + 2
     lane[places], fields[field - 1], fields[field] = name, name, made
+    if direct then direct.elements[places], direct.texts[places] = id, made end
     if wanted then change.hint_job(tag, id) end
   end
-  ready.push_new(queue, its_priority, pushed)
+  if not direct then ready.push_new(queue, its_priority, pushed) end
   state.stamp = id + 2
   queue.count[queued] = queue.count[queued] + count
   queues.count_event(queue, now, 1, count)
-  change.hint_available(queue, count)
   return pos, first_id, said and concat(said)
 end

@@ -164,7 +164,10 @@ local function fetch_page(tag, first, id)
   if page then return page end
   local bucket = jobs.bucket_of(tag, id)
   if not bucket then return nil end
-  return read_page(bucket, first, redis_call('HGET', bucket.runs_key, format('%014d', first / 100)))
+  -- All of whose jobs are of this call has none yet.
+  local text = first <= jobs.stamp_before and
+               redis_call('HGET', bucket.runs_key, format('%014d', first / 100))
+  return read_page(bucket, first, text)
 end
 
 -- The page that the run of a job stands in, or would: its runs in a `list`, `at` which place that

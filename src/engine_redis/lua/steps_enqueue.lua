@@ -27,11 +27,13 @@ function room_in(queue)
   if most > 0 then return max(0, most - waiting_in(queue)) end
 end
 
--- `added`: new jobs of the transaction so far, this one included.
+-- `added`: new jobs of the transaction so far, this one included. Nil where it takes them, and for
+-- how many there is room, unless for any number.
 function refuse_job(queue, added)
   if queue.draining then return 'queue_draining' end
   local room = room_in(queue)
   if room and added > room then return 'queue_full' end
+  return nil, room
 end
 
 local reject, replace, debounce = 0, 1, 2
@@ -48,7 +50,6 @@ local function make(queue, spec)
     available = next_stamp() - id
     local lane = ready.push_new(queue, spec.priority, 1)
     lane[#lane + 1] = name
-    change.hint_available(queue, 1)
   end
   local version = next_stamp()
   spec.level = min(spec.level, strongest)
