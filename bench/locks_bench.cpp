@@ -4,8 +4,9 @@
 //   [--json]
 //
 // A pair is taking a lock that is free and releasing it, each call awaited; every caller has locks
-// of its own: by an engine with a thread of its own, and by one on the event loop of its callers
-// (`millrace, loop`). `--jobs` counts pairs. Every grant is looked at: one that is refused, or
+// of its own: by an engine with a thread of its own, by one on the event loop of its callers
+// (`millrace, loop`), and by one that also stays awake for its answers (`millrace, loop, awake`:
+// `busy_poll` of 200 us). `--jobs` counts pairs. Every grant is looked at: one that is refused, or
 // whose fence does not grow, ends the run with an error.
 #include "open_redis.hpp"
 #include "queue_load.hpp"
@@ -15,6 +16,9 @@
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
+#include <array>
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,10 +59,15 @@ double pairs_per_second(asio::io_context& loop, engine::store& store, std::size_
   return static_cast<double>(pairs) / took;
 }
 
-void one_run(const settings& with, bool on_loop, report& out) {
+enum class living : std::uint8_t { on_its_thread, on_loop, on_loop_awake };
+
+void one_run(const settings& with, living where, report& out) {
+  constexpr std::array systems{"millrace", "millrace, loop", "millrace, loop, awake"};
   asio::io_context loop(1);
-  const auto store = open_redis(with, on_loop ? &loop : nullptr);
-  const std::string system = on_loop ? "millrace, loop" : "millrace";
+  const auto store =
+      open_redis(with, where == living::on_its_thread ? nullptr : &loop,
+                 std::chrono::microseconds{where == living::on_loop_awake ? 200 : 0});
+  const std::string system = systems[std::to_underlying(where)];
   const std::string guarantee = "a fence that grows; released by the holder only";
   (void)pairs_per_second(loop, *store, with.jobs / 20, with.callers);
   out.add({system, fmt::format("{} callers", with.callers),
@@ -71,8 +80,9 @@ int run(int argc, char** argv) {
   const settings with = parse(argc, argv);
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
-    one_run(with, false, out);
-    one_run(with, true, out);
+    one_run(with, living::on_its_thread, out);
+    one_run(with, living::on_loop, out);
+    one_run(with, living::on_loop_awake, out);
   }
   out.print();
   return 0;

@@ -175,6 +175,10 @@ constexpr std::array settings{
             [](const config_value& from, serve_settings& into) {
               return put_milliseconds(into.engine.redis.request_timeout, from, seconds{60});
             }},
+    setting{"redis.busy_poll", "MILLRACE_REDIS_BUSY_POLL", "",
+            [](const config_value& from, serve_settings& into) {
+              return put(into.engine.redis.busy_poll, from.as_span(duration{0}, milliseconds{1}));
+            }},
     setting{"jobs.max_attempts", "MILLRACE_JOBS_MAX_ATTEMPTS", "",
             [](const config_value& from, serve_settings& into) {
               return put(default_attempts(into), from.as_integer(1, engine::attempts_max));

@@ -120,7 +120,7 @@ TEST_F(LoadSettings, KeepsEverythingInItsDirectoryUnlessRedisIsNamed) {
   EXPECT_EQ(load("")->engine.redis.url, "");
   const auto loaded = load(
       "[redis]\nurl = 'rediss://cache:7000/2'\nprefix = 'shop'\nca_file = 'ca.pem'\n"
-      "durability = 'async'\nrequest_timeout = '500ms'\n");
+      "durability = 'async'\nrequest_timeout = '500ms'\nbusy_poll = '0.2ms'\n");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   const redis_settings& redis = loaded->engine.redis;
   EXPECT_EQ(redis.url, "rediss://cache:7000/2");
@@ -129,7 +129,11 @@ TEST_F(LoadSettings, KeepsEverythingInItsDirectoryUnlessRedisIsNamed) {
   EXPECT_EQ(redis.ca_file, "ca.pem");
   EXPECT_EQ(redis.strongest, engine::durability::async);
   EXPECT_EQ(redis.request_timeout, 500ms);
+  EXPECT_EQ(redis.busy_poll, 200us);
   EXPECT_TRUE(loaded->warnings.empty());
+  const auto long_awake = load("[redis]\nbusy_poll = '2ms'\n");
+  ASSERT_FALSE(long_awake);
+  EXPECT_TRUE(long_awake.error().field.ends_with("redis.busy_poll")) << long_awake.error().field;
 }
 
 TEST_F(LoadSettings, PutsAnAddressOfRedisTogetherFromItsPieces) {

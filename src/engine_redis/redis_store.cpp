@@ -138,6 +138,7 @@ redis::connection_options store_impl::connection_options() {
   out.down_policy = redis::when_down::refuse;
   out.connect_timeout = with_.connect_timeout;
   out.request_timeout = with_.request_timeout;
+  out.busy_poll = with_.busy_poll;
   out.on_push = [this](const redis::reply& push) {
     if (dispatcher_) dispatcher_->pushed(push);
   };

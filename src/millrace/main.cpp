@@ -71,6 +71,7 @@ millrace::result<millrace::cli::opened_engine> open_redis(
                                                  .strongest = redis.strongest,
                                                  .connect_timeout = redis.connect_timeout,
                                                  .request_timeout = redis.request_timeout,
+                                                 .busy_poll = redis.busy_poll,
                                                  .on_outage = settings.on_outage});
   if (!opened) return std::unexpected(std::move(opened.error()));
   near_cache* const kept = near->get();

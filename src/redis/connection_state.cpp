@@ -182,6 +182,7 @@ connection_status connection::state::status() const {
   now.late_replies = read(counters_.late_replies);
   now.pushes = read(counters_.pushes);
   now.writes = read(counters_.writes);
+  now.busy_turns = read(counters_.busy_turns);
   now.outstanding = read(budget_.requests);
   return now;
 }

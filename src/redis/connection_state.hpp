@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -64,6 +65,7 @@ private:
   void drain();
   void pump(moment now);
   void write_outgoing();
+  void stay_awake();
   void arm_at(moment when);
 
   // On the strand, from outside.
@@ -80,6 +82,9 @@ private:
   /// Why it is over.
   [[nodiscard]] std::optional<error> on_read(result<std::string_view> bytes);
   void on_timer();
+
+  // On any thread of the executor, from outside.
+  void turn_busily();
 
   // On the strand, inside.
   [[nodiscard]] result<void> take_bytes(std::string_view bytes);
@@ -108,6 +113,10 @@ private:
   bool wake_posted_{false};
   bool refusing_{false};
   connection_status told_;
+
+  // Whether the event loop is kept from sleeping, and till when.
+  std::atomic<bool> awake_{false};
+  std::atomic<moment> awake_until_{};
 
   turnstile turn_;
   // Of whoever is inside.

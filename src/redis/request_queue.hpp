@@ -57,6 +57,7 @@ struct request_counters {
   std::atomic<std::uint64_t> late_replies{0};
   std::atomic<std::uint64_t> pushes{0};
   std::atomic<std::uint64_t> writes{0};
+  std::atomic<std::uint64_t> busy_turns{0};
   std::atomic<std::uint64_t> connects{0};
   std::atomic<std::uint64_t> failed_attempts{0};
   std::atomic<std::uint64_t> lost_connections{0};

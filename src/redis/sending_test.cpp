@@ -173,6 +173,59 @@ TEST(RedisSending, OfReplyHandlersIsOneWrite) {
   EXPECT_EQ(to.link->status().writes, before + 1);
 }
 
+TEST(RedisSending, KeepsTheLoopAwakeForAWhileWhereAReplyIsOwed) {
+  std::promise<void> answer;
+  const hostile_server server{1, [&answer](peer& client, std::size_t) {
+                                client.greet();
+                                client.take();
+                                answer.get_future().wait();
+                                client.send("+late\r\n");
+                                client.listen();
+                              }};
+  connection_options options = options_for(server);
+  // More than there is to be had.
+  options.busy_poll = 1h;
+  held_connection to{std::move(options)};
+  auto owed = to.send(command{"GET"});
+  // Far longer than it may: whoever looks then twice sees the same.
+  std::uint64_t turns = 0;
+  std::uint64_t before = 0;
+  do {
+    before = std::exchange(turns, to.link->status().busy_turns);
+    EXPECT_EQ(owed.wait_for(20ms), std::future_status::timeout);
+  } while (turns == 0 || turns != before);
+  answer.set_value();
+  EXPECT_EQ(owed.get(), "late");
+  EXPECT_EQ(to.link->status().busy_turns, turns);
+}
+
+TEST(RedisSending, LetsTheLoopSleepWhereNothingElseIsAskedFor) {
+  const hostile_server server{1, [](peer& client, std::size_t) {
+                                client.greet();
+                                while (client.take()) client.send("+here\r\n");
+                              }};
+  held_connection to{options_for(server)};
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(to.send(command{"GET"}).get(), "here");
+  EXPECT_EQ(to.link->status().busy_turns, 0U);
+}
+
+TEST(RedisSending, LetsTheLoopSleepOnceAllIsAnswered) {
+  const hostile_server server{1, [](peer& client, std::size_t) {
+                                client.greet();
+                                while (client.take()) client.send("+here\r\n");
+                              }};
+  connection_options options = options_for(server);
+  options.busy_poll = busy_poll_max;
+  held_connection to{std::move(options)};
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(to.send(command{"GET"}).get(), "here");
+    const std::uint64_t turns = to.link->status().busy_turns;
+    std::this_thread::yield();
+    ASSERT_EQ(to.link->status().busy_turns, turns);
+  }
+  EXPECT_GT(to.link->status().busy_turns, 0U);
+}
+
 TEST(RedisSending, ToAServerThatHasGoneIsAnsweredOnce) {
   constexpr std::size_t connections = 20;
   const hostile_server server{connections, [](peer& client, std::size_t) {

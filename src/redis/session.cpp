@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace millrace::redis {
@@ -229,9 +230,29 @@ void connection::state::pump(moment now) {
   }
 }
 
+// A handler that posts itself: between two of them the loop looks whether anything can be read.
+void connection::state::stay_awake() {
+  if (options.busy_poll.count() <= 0 || state_ != link_state::ready) return;
+  awake_until_ = steady::now() + std::min(options.busy_poll, busy_poll_max);
+  if (awake_.exchange(true)) return;
+  asio::post(strand.get_inner_executor(), [self = shared_from_this()] { self->turn_busily(); });
+}
+
+void connection::state::turn_busily() {
+  // Who writes at this very moment may do without.
+  if (budget_.requests == 0 || steady::now() >= awake_until_.load()) {
+    awake_ = false;
+    return;
+  }
+  request_counters::bump(counters_.busy_turns);
+  std::this_thread::yield();
+  asio::post(strand.get_inner_executor(), [self = shared_from_this()] { self->turn_busily(); });
+}
+
 void connection::state::write_outgoing() {
   request_counters::bump(counters_.writes);
   const std::size_t written = link_->write_at_once();
+  stay_awake();
   if (written == link_->outgoing().size()) return;
   writing_ = true;
   asio::dispatch(strand, [self = shared_from_this(), over = link_, written] {

@@ -46,6 +46,8 @@ struct redis_settings {
   std::optional<engine::durability> strongest;
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds request_timeout{3'000};
+  /// How long a thread stays awake for an answer.
+  duration busy_poll{0};
 };
 
 /// What `serve` opens its engine with.

@@ -39,6 +39,9 @@ struct options {
   /// For connecting, and from sending a call to its answer.
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds request_timeout{3'000};
+  /// How long a thread of the store (or `loop`) stays awake for an answer: `busy_poll` of
+  /// `redis::connection_options`. For callers that call again and again, one at a time.
+  std::chrono::microseconds busy_poll{0};
   /// Called when the connection is lost, with why, and when there is one again, with nothing. Not
   /// for the attempts between. On the thread that the store lives on: it must return soon and may
   /// not ask the store.

@@ -78,6 +78,11 @@ struct connection_options {
   std::chrono::milliseconds request_timeout{3'000};
   /// A PING after this long without a word. Zero: none.
   std::chrono::milliseconds health_check_interval{10'000};
+  /// For so long after a write the event loop is kept from sleeping, as long as a reply is owed: no
+  /// thread has to be woken to read it, which on a virtual machine is most of what a caller waits
+  /// for who calls again and again (ADR 0018 has figures). It costs the time of a processor,
+  /// given up to whatever else wants to run. Zero: none; at most `busy_poll_max`.
+  std::chrono::microseconds busy_poll{0};
   /// Between attempts. The default has the server meet its clients again spread over time.
   backoff_spec backoff{.strategy = backoff_strategy::exponential,
                        .base = std::chrono::milliseconds{50},
@@ -159,6 +164,8 @@ struct connection_status {
   std::uint64_t late_replies{0};
   std::uint64_t pushes{0};
   std::uint64_t writes{0};
+  /// How often the event loop was kept from sleeping (`busy_poll`).
+  std::uint64_t busy_turns{0};
   /// Waiting and under way.
   std::size_t outstanding{0};
 };
