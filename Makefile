@@ -18,13 +18,14 @@ SECONDS_OF_FUZZING ?= 600
 RANDOM_RUNS ?= 10000
 SECONDS_OF_COHERENCE ?= 60
 SECONDS_OF_LOCKS ?= 60
+SECONDS_OF_EVENTS ?= 60
 
-.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture torture-locks fuzz
-.PHONY: differential lint
+.PHONY: help build run dev redis-cli test test-valkey bench bench-cache demo-cache coherence torture torture-locks
+.PHONY: torture-events fuzz differential lint
 .PHONY: tidy-check format format-check install clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## The program, at build/millrace
 	@tools/setup --for run
@@ -95,6 +96,11 @@ torture-locks: ## Pauses and kills holders of locks for a minute, and checks eve
 	@tools/setup --for run --engine $(ENGINE)
 	@tools/build release millrace
 	@tools/torture_locks --engine $(ENGINE) --seconds $(SECONDS_OF_LOCKS)
+
+torture-events: ## Kills servers for a minute while 200 clients each follow events (ENGINE=redis: two servers, and kills Redis too)
+	@tools/setup --for run --engine $(ENGINE)
+	@tools/build release millrace
+	@tools/torture_events --engine $(ENGINE) --seconds $(SECONDS_OF_EVENTS)
 
 fuzz: ## Every fuzzer for ten minutes
 	@tools/setup --for test

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <thread>
@@ -16,13 +17,15 @@
 namespace millrace::engine_redis {
 namespace {
 
+using namespace std::chrono_literals;
 using namespace engine;
 
 const queue_key work{.name = "work"};
 
-class RedisOnALoop : public testing::Test {
+/// How long it stays awake for an answer.
+class RedisOnALoop : public testing::TestWithParam<std::chrono::microseconds> {
 public:
-  void open() { store_ = open_on(server_, nullptr, &loop_); }
+  void open() { store_ = open_on(server_, options{.busy_poll = GetParam(), .loop = &loop_}); }
 
   static transaction a_job() {
     transaction out;
@@ -54,7 +57,7 @@ public:
   std::unique_ptr<redis_store> store_;
 };
 
-TEST_F(RedisOnALoop, AnswersOnTheThreadThatRunsIt) {
+TEST_P(RedisOnALoop, AnswersOnTheThreadThatRunsIt) {
   open();
   std::thread::id answered_on;
   make_job([&](bool made) {
@@ -65,12 +68,12 @@ TEST_F(RedisOnALoop, AnswersOnTheThreadThatRunsIt) {
   EXPECT_EQ(answered_on, std::this_thread::get_id());
 }
 
-TEST_F(RedisOnALoop, ServesCoroutinesOfTheSameLoop) {
+TEST_P(RedisOnALoop, ServesCoroutinesOfTheSameLoop) {
   open();
   EXPECT_EQ(run_coro(loop_, make_and_lease(20)), 20U);
 }
 
-TEST_F(RedisOnALoop, TakesWorkFromOtherThreads) {
+TEST_P(RedisOnALoop, TakesWorkFromOtherThreads) {
   open();
   std::vector<std::thread> callers;
   std::atomic<std::size_t> made{0};
@@ -89,7 +92,7 @@ TEST_F(RedisOnALoop, TakesWorkFromOtherThreads) {
   EXPECT_EQ(made, 200U);
 }
 
-TEST_F(RedisOnALoop, AnswersEverythingBeforeItEnds) {
+TEST_P(RedisOnALoop, AnswersEverythingBeforeItEnds) {
   open();
   std::size_t made = 0;
   for (int i = 0; i < 100; ++i) make_job([&](bool fine) { made += fine ? 1 : 0; });
@@ -103,7 +106,7 @@ TEST_F(RedisOnALoop, AnswersEverythingBeforeItEnds) {
   EXPECT_TRUE(ran);
 }
 
-TEST_F(RedisOnALoop, IsOpenedAgainOnTheSameLoop) {
+TEST_P(RedisOnALoop, IsOpenedAgainOnTheSameLoop) {
   for (int i = 0; i < 3; ++i) {
     open();
     EXPECT_EQ(run_coro(loop_, make_and_lease(1)), 1U);
@@ -111,7 +114,7 @@ TEST_F(RedisOnALoop, IsOpenedAgainOnTheSameLoop) {
   }
 }
 
-TEST_F(RedisOnALoop, TellsWhyItCannotBeOpened) {
+TEST_P(RedisOnALoop, TellsWhyItCannotBeOpened) {
   options nobody{.loop = &loop_};
   nobody.where.over = redis::address::transport::unix_socket;
   nobody.where.path = server_.socket() + ".nobody";
@@ -119,6 +122,8 @@ TEST_F(RedisOnALoop, TellsWhyItCannotBeOpened) {
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, "redis_unreachable");
 }
+
+INSTANTIATE_TEST_SUITE_P(Awake, RedisOnALoop, testing::Values(0us, redis::busy_poll_max));
 
 }  // namespace
 }  // namespace millrace::engine_redis

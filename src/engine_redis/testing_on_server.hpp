@@ -8,7 +8,6 @@
 #include <millrace/redis/connection.hpp>
 #include <millrace/redis/reply.hpp>
 
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <gtest/gtest.h>
 
@@ -20,17 +19,20 @@
 namespace millrace::engine_redis {
 
 inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& server,
-                                            const clock_source* clock = nullptr,
-                                            asio::io_context* loop = nullptr) {
-  options with;
-  with.clock = clock;
-  with.loop = loop;
+                                            options with) {
   with.where.over = redis::address::transport::unix_socket;
   with.where.path = server.socket();
   auto opened = redis_store::open(std::move(with));
   if (opened) return std::move(*opened);
   ADD_FAILURE() << opened.error().code << ": " << opened.error().detail;
   return nullptr;
+}
+
+inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& server,
+                                            const clock_source* clock = nullptr) {
+  options with;
+  with.clock = clock;
+  return open_on(server, std::move(with));
 }
 
 inline awaitable<std::string> evaluate(std::string socket, std::string script) {
