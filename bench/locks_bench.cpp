@@ -16,9 +16,7 @@
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
-#include <array>
 #include <chrono>
-#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,20 +57,21 @@ double pairs_per_second(asio::io_context& loop, engine::store& store, std::size_
   return static_cast<double>(pairs) / took;
 }
 
-enum class living : std::uint8_t { on_its_thread, on_loop, on_loop_awake };
+/// How the engine lives.
+struct arrangement {
+  std::string system;
+  bool on_loop{false};
+  std::chrono::microseconds busy_poll{0};
+};
 
-void one_run(const settings& with, living where, report& out) {
-  constexpr std::array systems{"millrace", "millrace, loop", "millrace, loop, awake"};
+void one_run(const settings& with, const arrangement& how, report& out) {
   asio::io_context loop(1);
-  const auto store =
-      open_redis(with, where == living::on_its_thread ? nullptr : &loop,
-                 std::chrono::microseconds{where == living::on_loop_awake ? 200 : 0});
-  const std::string system = systems[std::to_underlying(where)];
+  const auto store = open_redis(with, how.on_loop ? &loop : nullptr, how.busy_poll);
   const std::string guarantee = "a fence that grows; released by the holder only";
   (void)pairs_per_second(loop, *store, with.jobs / 20, with.callers);
-  out.add({system, fmt::format("{} callers", with.callers),
+  out.add({how.system, fmt::format("{} callers", with.callers),
            pairs_per_second(loop, *store, with.jobs, with.callers), "pairs/s", guarantee});
-  out.add({system, "1 caller", pairs_per_second(loop, *store, with.jobs / 10, 1), "pairs/s",
+  out.add({how.system, "1 caller", pairs_per_second(loop, *store, with.jobs / 10, 1), "pairs/s",
            guarantee});
 }
 
@@ -80,9 +79,13 @@ int run(int argc, char** argv) {
   const settings with = parse(argc, argv);
   report out(with.json);
   for (int i = 0; i < with.runs; ++i) {
-    one_run(with, living::on_its_thread, out);
-    one_run(with, living::on_loop, out);
-    one_run(with, living::on_loop_awake, out);
+    one_run(with, {.system = "millrace"}, out);
+    one_run(with, {.system = "millrace, loop", .on_loop = true}, out);
+    one_run(with,
+            {.system = "millrace, loop, awake",
+             .on_loop = true,
+             .busy_poll = std::chrono::microseconds{200}},
+            out);
   }
   out.print();
   return 0;

@@ -44,11 +44,12 @@ def digits(value):
 
 def print_table(rows):
     wide = max(len(row["metric"]) for row in rows)
-    say(f"\n{'METRIC':<{wide}} {'SYSTEM':<14} {'MEDIAN':>10} {'MIN':>10} {'MAX':>10}  "
+    name_wide = max(len(row["system"]) for row in rows)
+    say(f"\n{'METRIC':<{wide}} {'SYSTEM':<{name_wide}} {'MEDIAN':>10} {'MIN':>10} {'MAX':>10}  "
         "UNIT   GUARANTEE")
     for row in rows:
         numbers = " ".join(f"{digits(row[name]):>10}" for name in ("median", "min", "max"))
-        say(f"{row['metric']:<{wide}} {row['system']:<14} {numbers}  "
+        say(f"{row['metric']:<{wide}} {row['system']:<{name_wide}} {numbers}  "
             f"{row['unit']:<6} {row['guarantee']}")
 
 

@@ -115,7 +115,7 @@ TEST_P(RedisOnALoop, IsOpenedAgainOnTheSameLoop) {
 }
 
 TEST_P(RedisOnALoop, TellsWhyItCannotBeOpened) {
-  options nobody{.loop = &loop_};
+  options nobody{.busy_poll = GetParam(), .loop = &loop_};
   nobody.where.over = redis::address::transport::unix_socket;
   nobody.where.path = server_.socket() + ".nobody";
   const auto store = redis_store::open(std::move(nobody));

@@ -30,9 +30,7 @@ inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& 
 
 inline std::unique_ptr<redis_store> open_on(const redis::testing::redis_server& server,
                                             const clock_source* clock = nullptr) {
-  options with;
-  with.clock = clock;
-  return open_on(server, std::move(with));
+  return open_on(server, options{.clock = clock});
 }
 
 inline awaitable<std::string> evaluate(std::string socket, std::string script) {

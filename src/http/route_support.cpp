@@ -88,6 +88,14 @@ list_request read_list_request(query_reader& query) {
   return {.limit = static_cast<std::uint32_t>(limit), .cursor = query.text("cursor").value_or("")};
 }
 
+result<bool> read_newest_first(query_reader& query, bool otherwise) {
+  const std::optional<std::string> order = query.text("order");
+  if (!order) return otherwise;
+  if (*order == "newest") return true;
+  if (*order == "oldest") return false;
+  return invalid("order", "order must be \"newest\" or \"oldest\" (first).");
+}
+
 awaitable<result<engine::page<engine::job>>> list_bounded(service& with, engine::list_jobs asked) {
   engine::page<engine::job> all;
   const std::uint32_t wanted = asked.limit;

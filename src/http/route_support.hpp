@@ -38,6 +38,10 @@ struct list_request {
 };
 [[nodiscard]] list_request read_list_request(query_reader& query);
 
+/// Whether `order=newest` is given, or `otherwise` where nothing is. Errors: invalid_argument for
+/// anything but that and `order=oldest`.
+[[nodiscard]] result<bool> read_newest_first(query_reader& query, bool otherwise);
+
 /// A page of jobs that is bounded in bytes too: jobs may carry a megabyte each, and a page holds up
 /// to a thousand. Reads small pages until it has enough of either.
 [[nodiscard]] awaitable<result<engine::page<engine::job>>> list_bounded(service& with,

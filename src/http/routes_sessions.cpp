@@ -55,16 +55,14 @@ awaitable<response> change_in(service& with, request& what, bool replace) {
 
 awaitable<response> list_of(service& with, query_reader& query, std::optional<std::string> user) {
   const list_request list = read_list_request(query);
-  const std::string order = query.text("order").value_or("oldest");
-  auto checked = query.finish();
-  if (checked && order != "newest" && order != "oldest") {
-    checked = invalid("order", "order must be \"newest\" or \"oldest\" (first).");
-  }
+  const auto newest_first = read_newest_first(query, false);
+  const auto checked = query.finish();
   if (!checked) co_return problem(checked.error());
+  if (!newest_first) co_return problem(newest_first.error());
   const auto page =
       co_await engine::ask(with.store, engine::list_sessions{.project = with.project,
                                                              .user = std::move(user),
-                                                             .newest_first = order == "newest",
+                                                             .newest_first = *newest_first,
                                                              .limit = list.limit,
                                                              .cursor = list.cursor});
   if (!page) co_return problem(page.error());

@@ -46,23 +46,21 @@ result<history_request> read_history_request(const service& with, const request&
   auto query = query_reader::parse(what.query);
   if (!query) return std::unexpected(std::move(query.error()));
   history_request out{.what = {.stream = std::move(*stream)}};
-  const std::string order = query->text("order").value_or("newest");
+  const auto newest_first = read_newest_first(*query, true);
   const std::optional<std::string> cursor = query->text("cursor");
   const std::optional<std::string> from = query->text("from");
   out.what.limit =
       static_cast<std::uint32_t>(query->count("limit", 1, engine::page_items_max, history_default));
   if (auto finished = query->finish(); !finished) return std::unexpected(finished.error());
-  if (order != "newest" && order != "oldest") {
-    return invalid("order", "order must be \"newest\" or \"oldest\" (first).");
-  }
-  out.what.way = order == "newest" ? engine::read_events::order::newest_first
-                                   : engine::read_events::order::oldest_first;
+  if (!newest_first) return std::unexpected(newest_first.error());
+  out.what.way = *newest_first ? engine::read_events::order::newest_first
+                               : engine::read_events::order::oldest_first;
   if (cursor && from) return invalid("from", "from and cursor exclude each other: give one.");
   if (!cursor && !from) return out;
   auto position = parse_event_position(cursor ? *cursor : *from, cursor ? "cursor" : "from");
   if (!position) return std::unexpected(std::move(position.error()));
   const bool is_word = !position->cursor && !position->at;
-  if (is_word && position->latest != (order == "newest")) {
+  if (is_word && position->latest != *newest_first) {
     return invalid("from",
                    "from is earliest with order=oldest and latest with order=newest: "
                    "there is nothing else to read that way.");

@@ -280,7 +280,7 @@ function transact_many(argument)
     if kind ~= 5 then carried = nil end
   end
   ready.settle_made()
-  ready.expected = 0
+  ready.expect(0)
   text = nil
   local answered = concat(out)
   if #records == 1 then return answered end

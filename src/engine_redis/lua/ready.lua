@@ -173,44 +173,46 @@ function ready.reprioritise(queue, job, priority)
   put_aside(queue, job, is_ahead)
 end
 
+-- So many jobs will be asked for.
+local expected = 0
+
 -- Jobs that have just been made: where nothing else of their queue is ready and jobs will be asked
 -- for, they stand in no lane until it is known how many are left.
-ready.expected = 0
-local made, is_made = {}, false
+local made = nil
 
--- A batch begins in which so many jobs will be asked for.
-function ready.expect(count) ready.expected, is_made = count, false end
+-- A batch begins in which so many jobs will be asked for, or (0) has ended.
+function ready.expect(count) expected, made = count, nil end
 
 -- What is left of them goes to its lane.
 function ready.settle_made()
-  if not is_made then return end
-  is_made = false
-  local names, left = made.names, #made.names - made.taken
+  local was = made
+  if not was then return end
+  made = nil
+  local names, left = was.names, #was.names - was.taken
   if left == 0 then return end
-  local lane = ready.push_new(made.queue, made.priority, left)
-  for i = made.taken + 1, #names do lane[#lane + 1] = names[i] end
+  local lane = ready.push_new(was.queue, was.priority, left)
+  for i = was.taken + 1, #names do lane[#lane + 1] = names[i] end
 end
 
 -- Where they are put, as a lane that has been read; nil where they belong into their lanes.
 function ready.begin_made(queue, priority)
   ready.settle_made()
-  if ready.expected == 0 or queue.count[queued] > 0 then return nil end
+  if expected == 0 or queue.count[queued] > 0 then return nil end
   made = {queue = queue, priority = priority, elements = {}, stamps = {}, names = {}, texts = {},
           taken = 0}
-  is_made = true
   return made
 end
 
 -- Those of the queue, to be taken from the first on. An acknowledgement between makes nothing
 -- ready in a queue where nothing else is, so that they go on being all.
-function ready.made_in(queue) return is_made and made.queue == queue and made or nil end
+function ready.made_in(queue) return made and made.queue == queue and made or nil end
 
 -- Reads a lane from its head on; nothing is taken out before `finish`.
 local function open_lane(queue, priority)
   local lanes, at = lanes_of(queue), 3 * priority + 1
   return {queue = queue, priority = priority, lanes = lanes, at = at, front = lanes[at + 1],
           elements = {}, stamps = {}, names = {}, texts = {}, taken = 0, kept = {},
-          ahead = max(read_ahead_first, min(ready.expected, read_ahead_most))}
+          ahead = max(read_ahead_first, min(expected, read_ahead_most))}
 end
 
 local function read_on(lane, wanted)

@@ -234,7 +234,8 @@ function rows.enqueue(queue, text, pos, count)
       if i == 1 then
         direct = ready.begin_made(queue, priority)
       elseif direct then
-        direct = ready.settle_made()
+        ready.settle_made()
+        direct = nil
       else
         ready.push_new(queue, its_priority, pushed)
       end

@@ -79,8 +79,8 @@ struct connection_options {
   /// A PING after this long without a word. Zero: none.
   std::chrono::milliseconds health_check_interval{10'000};
   /// For so long after a write the event loop is kept from sleeping, as long as a reply is owed: no
-  /// thread has to be woken to read it, which on a virtual machine is most of what a caller waits
-  /// for who calls again and again (ADR 0018 has figures). It costs the time of a processor,
+  /// thread has to be woken to read it, which helps a caller who calls again and again where waking
+  /// is slow, as on virtual machines (ADR 0018 has figures). It costs the time of a processor,
   /// given up to whatever else wants to run. Zero: none; at most `busy_poll_max`.
   std::chrono::microseconds busy_poll{0};
   /// Between attempts. The default has the server meet its clients again spread over time.

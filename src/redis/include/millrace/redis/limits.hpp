@@ -32,8 +32,8 @@ inline constexpr std::size_t read_bytes = std::size_t{64} << 10U;
 /// How often a request that may be repeated is sent again after a lost connection.
 inline constexpr std::uint8_t resends_max = 3;
 
-/// The longest that the event loop is kept from sleeping for one write (`busy_poll`): longer than
-/// waking a thread takes anywhere, short beside what a person notices.
+/// The longest that the event loop is kept from sleeping for one write (`busy_poll`): several times
+/// what a quick answer takes; beside a longer one it matters little that a thread has to be woken.
 inline constexpr std::chrono::microseconds busy_poll_max{1'000};
 
 /// TCP keep-alive: seconds of silence, seconds between probes, unanswered probes.
